@@ -1,0 +1,1 @@
+"""Statements with a guarantee or a measurement behind them."""

@@ -1,0 +1,192 @@
+"""What fills the loop: generators, constraints, verifiers, strategies, learners.
+
+Each is a protocol: any object with these methods is one. Registered methods are frozen dataclasses
+whose construction checks and stores, nothing more.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genwright.core.cost import Budget
+from genwright.core.samples import Sample, Samples, T
+from genwright.core.task import Outcome, Task
+from genwright.core.verdict import Verdict
+from genwright.core.vocabulary import Vocabulary
+
+
+@runtime_checkable
+class Generator(Protocol[T]):
+    """Something one can sample from.
+
+    A prompt and a seed name an endless row of independent draws; `sample` returns draws `first` to
+    `first + n - 1` of it. Draw k depends on `child_seed(seed, k)` and on nothing else, so that
+    `sample(p, 8, seed=s)` equals `sample(p, 3, seed=s) + sample(p, 5, seed=s, first=3)`.
+    """
+
+    def sample(self, prompt: Any, n: int, *, seed: int, first: int = 0) -> Samples[T]:
+        """Return n draws for one prompt."""
+        ...
+
+
+@runtime_checkable
+class StreamingGenerator(Protocol[T]):
+    """A generator that hands over each draw as it finishes.
+
+    The runner prefers `stream`: a draw that was paid for is then in the ledger before the batch it
+    belongs to is complete.
+    """
+
+    def sample(self, prompt: Any, n: int, *, seed: int, first: int = 0) -> Samples[T]:
+        """Return n draws for one prompt."""
+        ...
+
+    def stream(
+        self, prompt: Any, n: int, *, seed: int, first: int = 0
+    ) -> Iterator[tuple[int, Sample[T]]]:
+        """Yield (index of the draw, draw) in the order of finishing; indices start at `first`."""
+        ...
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """A generator that can be steered; `steered` returns a new one."""
+
+    def steered(self, *constraints: "Constraint | LogitShaper") -> Self:
+        """Return this generator with constraints and shapers added to those it has."""
+        ...
+
+
+@runtime_checkable
+class Constraint(Protocol):
+    """A set of token strings that a draw must belong to."""
+
+    def compile(self, vocabulary: Vocabulary) -> "CompiledConstraint":
+        """Prepare for one vocabulary; done once, then cached by who asks.
+
+        Raises:
+            ConstraintError: it cannot be compiled, contradicts itself, or allows nothing at all.
+                The message names the culprit (a JSON pointer, a rule, a filter).
+        """
+        ...
+
+
+class CompiledConstraint(Protocol):
+    """A constraint for one vocabulary. Stateless: every draw has a state of its own."""
+
+    def start(self) -> "ConstraintState":
+        """Return the state of the empty draw."""
+        ...
+
+
+class ConstraintState(Protocol):
+    """Where one draw stands in the set."""
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return bool[V]: the tokens that may come next, end tokens where the draw may end.
+
+        The caller must not write to it, and must not keep it past the next `advance`.
+        """
+        ...
+
+    def advance(self, token: int) -> None:
+        """Move on by one allowed token. End tokens are not passed in."""
+        ...
+
+    def fork(self) -> "ConstraintState":
+        """Return an independent copy."""
+        ...
+
+    @property
+    def accepting(self) -> bool:
+        """Whether the draw may end here."""
+        ...
+
+    def forced(self) -> list[int]:
+        """Return the tokens that must come next, possibly none; the state stays where it is.
+
+        Only tokens of the canonical tokenization that every continuation shares: appending them
+        costs no network step of their own.
+        """
+        ...
+
+
+class LogitShaper(Protocol):
+    """Something that changes the odds of the next token without forbidding any by itself."""
+
+    def start(self, vocabulary: Vocabulary, prompt: Sequence[int]) -> "ShaperState":
+        """Return the state of one draw that continues `prompt` (token ids)."""
+        ...
+
+
+class ShaperState(Protocol):
+    """The shaper's side of one draw."""
+
+    def shape(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return float32[V] shaped logits; the input is left as it was."""
+        ...
+
+    def advance(self, token: int) -> None:
+        """Move on by one token."""
+        ...
+
+
+class DraftSource(Protocol):
+    """Something that guesses the next tokens, so that the engine can check many at once."""
+
+    def draft(self, tokens: Sequence[int], size: int) -> tuple[list[int], list[int]]:
+        """Return (token ids, parents): a tree of at most `size` guesses after `tokens`.
+
+        `parents[i]` is the index of the parent of node i, which is below i, or -1 for a node that
+        follows the last token directly.
+        """
+        ...
+
+
+@runtime_checkable
+class Verifier(Protocol[T]):
+    """Something that checks finished draws of one task."""
+
+    def check(self, samples: Samples[T]) -> list[Verdict]:
+        """Return one verdict a draw, in order. A hostile draw is a verdict, never an exception."""
+        ...
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Something that spends a budget over many draws and stands by one of them."""
+
+    def run(
+        self, generator: Generator[Any], task: Task[Any], budget: Budget, seed: int
+    ) -> Outcome[Any]:
+        """Work on one task. Draws come from `generator`, verdicts from `task.verifier`."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Something that changes weights. Its input generator stays as it was."""
+
+    def fit(self, generator: Any, data: Sequence[Mapping[str, Any]], *, seed: int) -> Any:
+        """Return a new generator; `data` holds rows such as `{"prompt", "completion"}`."""
+        ...
+
+
+class TokenModel(Protocol):
+    """A model of the next token, one chunk at a time; what the engine drives.
+
+    `generators/language/engine.py` is the only decoding loop. It hands over chunks: one token, a
+    piece of a prompt, or a draft tree are the same call.
+    """
+
+    vocabulary: Vocabulary
+
+    def new_cache(self) -> Any:
+        """Return an empty cache for one sequence."""
+        ...
+
+    def step(self, tokens: Sequence[int], cache: Any) -> NDArray[np.float32]:
+        """Append tokens to the cache's sequence; return float32[len(tokens), V] logits."""
+        ...

@@ -1,0 +1,1 @@
+"""Plain `torch.nn.Module`s: no sampling, no training loops, no data."""

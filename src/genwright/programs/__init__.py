@@ -1,0 +1,1 @@
+"""Programs of several language-model calls with a plan."""

@@ -1,0 +1,1 @@
+"""What spends a budget over many draws."""

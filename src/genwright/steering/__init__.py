@@ -1,0 +1,1 @@
+"""What shapes one draw while it is made."""

@@ -1,0 +1,1 @@
+"""What makes tasks and training data."""
