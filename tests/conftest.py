@@ -1,0 +1,27 @@
+"""Where the tests find the real data that is too large for the repository."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Return a function from a name such as `code/humaneval.jsonl.gz` to its path.
+
+    It skips the test where the file is absent. `GENWRIGHT_DATA` names the folder; without it, the
+    folder `shared/data` beside the repository is used.
+    """
+    folder = Path(os.environ.get("GENWRIGHT_DATA") or ROOT.parent / "shared" / "data")
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            pytest.skip(f"needs {name}: {path} is not there (set GENWRIGHT_DATA to its folder)")
+        return path
+
+    return find
