@@ -30,6 +30,7 @@ SLOTS = {
     "shaper": "start",
     "source": "rows",
     "key": "__call__",
+    "loader": "__call__",
 }
 """Slot of a task file -> the method that shows a class fills it; the first that fits wins."""
 
@@ -179,6 +180,7 @@ def _build_value(value: Any) -> Any:
         table = cast("Mapping[str, Any]", value)
         if "method" in table:
             return build(slot_of(str(table["method"])), table)
+        return table
     if isinstance(value, list):
         return tuple(_build_value(item) for item in cast("list[Any]", value))
     return value
