@@ -38,6 +38,7 @@ class Stop(Enum):
     DECIDED = "no further draw could change the answer"
     PASSED = "a draw passed the check"
     BUDGET = "the budget was spent"
+    GAVE_UP = "the chance of passing no longer justified another draw"
     INTERRUPTED = "the run was interrupted"
 
 
