@@ -18,6 +18,7 @@ from genwright.core.errors import (
     require,
 )
 from genwright.core.protocols import (
+    Chunk,
     CompiledConstraint,
     Constraint,
     ConstraintState,
@@ -42,6 +43,7 @@ from genwright.core.vocabulary import Vocabulary
 __all__ = [
     "AMOUNTS",
     "Budget",
+    "Chunk",
     "CompiledConstraint",
     "Constraint",
     "ConstraintError",

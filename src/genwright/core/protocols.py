@@ -5,6 +5,7 @@ whose construction checks and stores, nothing more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -174,19 +175,55 @@ class Learner(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens to append to one cached sequence: one token, a piece of a prompt, or a draft tree.
+
+    Args:
+        cache: the sequence, made by `TokenModel.new_cache` or `TokenModel.branch`.
+        tokens: at least one.
+        parents: None for a plain run of tokens. For a tree: the index of each token's parent within
+            the chunk, below its own, or -1 for a token that follows the cached sequence directly.
+        every: whether logits are wanted after every token, or only after the last.
+    """
+
+    cache: Any
+    tokens: Sequence[int]
+    parents: Sequence[int] | None = None
+    every: bool = False
+
+
 class TokenModel(Protocol):
-    """A model of the next token, one chunk at a time; what the engine drives.
+    """A model of the next token, many chunks at a time; what the engine drives.
 
     `generators/language/engine.py` is the only decoding loop. It hands over chunks: one token, a
-    piece of a prompt, or a draft tree are the same call.
+    piece of a prompt, or a draft tree are the same call. Only one thread may call these methods.
     """
 
     vocabulary: Vocabulary
+    context: int
+    """The most tokens a sequence may hold."""
 
-    def new_cache(self) -> Any:
-        """Return an empty cache for one sequence."""
+    def new_cache(self, source: Any = None, length: int = 0) -> Any:
+        """Return a cache for a prompt that starts with a copy of the first tokens of another's."""
         ...
 
-    def step(self, tokens: Sequence[int], cache: Any) -> NDArray[np.float32]:
-        """Append tokens to the cache's sequence; return float32[len(tokens), V] logits."""
+    def branch(self, cache: Any) -> Any:
+        """Return a cache that continues a prompt and shares its memory; the prompt stays as is."""
+        ...
+
+    def step(self, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
+        """Append every chunk; return float32[rows, V] logits, in the order of chunks and tokens.
+
+        A chunk brings one row, or one a token where it asks for every one. What one chunk gets does
+        not depend on the others, up to rounding.
+        """
+        ...
+
+    def keep(self, cache: Any, nodes: Sequence[int]) -> None:
+        """Of the chunk appended last to a branch, keep only these tokens: one path of its tree."""
+        ...
+
+    def release(self, cache: Any) -> None:
+        """Free a cache; it must not be used again."""
         ...
