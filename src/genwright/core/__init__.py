@@ -17,6 +17,7 @@ from genwright.core.errors import (
     nearest,
     require,
 )
+from genwright.core.ledger import Ledger
 from genwright.core.protocols import (
     Chunk,
     CompiledConstraint,
@@ -34,6 +35,8 @@ from genwright.core.protocols import (
     Verifier,
 )
 from genwright.core.registry import MethodInfo, build, describe, find, method, methods, problems
+from genwright.core.run import Item, Run, RunState
+from genwright.core.runner import Event, RunInterrupted, RunResult, solve
 from genwright.core.samples import Sample, Samples, T
 from genwright.core.seeding import child_seed, uniform
 from genwright.core.task import Outcome, Stop, Task
@@ -51,10 +54,13 @@ __all__ = [
     "Cost",
     "DraftSource",
     "EndpointError",
+    "Event",
     "Generator",
     "GenwrightError",
     "InvalidArgument",
+    "Item",
     "Learner",
+    "Ledger",
     "LedgerError",
     "LogitShaper",
     "MethodInfo",
@@ -62,6 +68,10 @@ __all__ = [
     "MissingFile",
     "ModelNotFound",
     "Outcome",
+    "Run",
+    "RunInterrupted",
+    "RunResult",
+    "RunState",
     "Sample",
     "Samples",
     "SandboxError",
@@ -88,5 +98,6 @@ __all__ = [
     "nearest",
     "problems",
     "require",
+    "solve",
     "uniform",
 ]
