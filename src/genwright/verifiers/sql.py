@@ -17,14 +17,13 @@ arXiv:2203.07814, Section 4.6 clusters programs by behaviour in the same way.
 import json
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 from genwright.core import Cost, Samples, Verdict, method
+from genwright.verifiers._process import side_by_side
 from genwright.verifiers._sql_compare import Row, difference, order_columns, reordered
 from genwright.verifiers.sql_query import Dialect, QueryResult, Value, dialect_of, run_query
 
@@ -186,11 +185,7 @@ def _run(
             check.database, text, dialect=check.dialect, seconds=check.seconds, rows=check.rows
         )
 
-    if len(distinct) < 2:
-        results = dict(zip(distinct, map(run, distinct), strict=True))
-    else:
-        with ThreadPoolExecutor(min(len(distinct), cpu_count() or 1)) as threads:
-            results = dict(zip(distinct, threads.map(run, distinct), strict=True))
+    results = dict(zip(distinct, side_by_side(run, distinct), strict=True))
     return [results[text] if isinstance(text, str) else None for text in texts]
 
 

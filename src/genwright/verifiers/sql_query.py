@@ -4,37 +4,24 @@ Choose it whenever a query was written by a model. `run_query` hands the query t
 process (`_sql_worker.py`, which says what is limited) and returns columns and rows, or the
 database's own complaint. Results are kept in a bounded cache by file, modification time and query,
 so that voting on draws and checking them runs no query twice.
-
-Processes are started on demand, one for each thread that runs queries at the same time, and are
-used again. They end with this process.
 """
 
-import atexit
-import contextlib
-import os
-import pickle
-import re
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from genwright.core import InvalidArgument, MissingFile, SandboxError
+from genwright.core import InvalidArgument, MissingFile
+from genwright.verifiers._process import NoAnswer, Processes
+from genwright.verifiers._text import fenced
 
 Dialect = Literal["auto", "sqlite", "duckdb"]
 Value = None | int | float | str | bytes
 
 GRACE = 0.5
 """Seconds the worker has beyond the limit to report a time-out itself before it is killed."""
-
-START_SECONDS = 60
-"""Time a worker may take to start, on a machine that is busy."""
 
 CACHED_CELLS = 2_000_000
 """Values the cache may hold in all; the results used least recently go first."""
@@ -100,8 +87,13 @@ def run_query(
     if known is not None:
         return known
     start = time.perf_counter()
-    with _pool.worker() as worker:
-        names, got, error, cut, decided = worker.ask((str(path), engine, query, seconds, rows))
+    answer: Any
+    try:
+        answer = _workers.ask((str(path), engine, query, seconds, rows), seconds + GRACE)
+    except NoAnswer as reason:
+        late = time.perf_counter() - start > seconds
+        answer = [], [], f"no answer within {seconds:g} s" if late else str(reason), False, False
+    names, got, error, cut, decided = answer
     result = QueryResult(
         columns=tuple(names),
         rows=tuple(got),
@@ -120,9 +112,8 @@ def bare_sql(text: str) -> str:
     >>> bare_sql("Here it is:\n```sql\nSELECT 1;\n```")
     'SELECT 1'
     """
-    fenced = re.search(r"```[ \t]*(?:\w*[ \t]*\n)?(.*?)(?:```|\Z)", text, flags=re.DOTALL)
-    query = fenced.group(1) if fenced else text
-    return query.strip().rstrip("; \t\r\n")
+    inside = fenced(text)
+    return (text if inside is None else inside).strip().rstrip("; \t\r\n")
 
 
 def dialect_of(path: Path) -> Literal["sqlite", "duckdb"]:
@@ -144,85 +135,6 @@ def dialect_of(path: Path) -> Literal["sqlite", "duckdb"]:
     if head.startswith(b"SQLite format 3\0"):
         return "sqlite"
     raise MissingFile(f"{str(path)!r} is neither a SQLite nor a DuckDB file; give one of those.")
-
-
-class _Worker:
-    """One process that runs queries, and the channel to it."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        script = Path(__file__).with_name("_sql_worker.py")
-        kept = ("PATH", "PYTHONPATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", str(script), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in kept if name in os.environ},
-            )
-        except OSError as error:
-            raise SandboxError(f"the process that runs SQL cannot be started: {error}.") from error
-        finally:
-            theirs.close()
-        self.channel = Connection(ours.detach())
-        if not self.channel.poll(START_SECONDS):  # so that no query pays for the start
-            self.close()
-            raise SandboxError(f"the process that runs SQL did not start in {START_SECONDS} s.")
-        self.channel.recv_bytes()
-
-    def ask(self, request: tuple[str, str, str, float, int]) -> tuple[Any, ...]:
-        """Return the worker's answer; to outlast the limit or to die is an undecided one."""
-        seconds = request[3]
-        try:
-            self.channel.send_bytes(pickle.dumps(request))
-            if self.channel.poll(seconds + GRACE):
-                return pickle.loads(self.channel.recv_bytes())
-            reason = f"no answer within {seconds:g} s"
-        except (EOFError, OSError):
-            reason = "the process that ran the query died"
-        self.close()
-        return [], [], reason, False, False
-
-    def close(self) -> None:
-        """End the process now."""
-        self.channel.close()
-        self.process.kill()
-        self.process.wait()
-
-
-class _Pool:
-    """Idle workers. A worker is used by one thread at a time."""
-
-    def __init__(self) -> None:
-        self.idle: list[_Worker] = []
-        self.lock = threading.Lock()
-
-    @contextlib.contextmanager
-    def worker(self) -> Any:
-        with self.lock:
-            worker = self.idle.pop() if self.idle else None
-        worker = worker or _Worker()
-        try:
-            yield worker
-        except BaseException:  # an interrupt leaves an answer in the channel: never reuse it
-            worker.close()
-            raise
-        if not worker.channel.closed:
-            with self.lock:
-                self.idle.append(worker)
-
-    def close(self) -> None:
-        """End every idle worker."""
-        while self.idle:
-            self.idle.pop().close()
-
-    def forget(self) -> None:
-        """Leave the workers to the process that started them; a fork starts its own."""
-        for worker in self.idle:
-            worker.process.returncode = 0  # not ours to wait for
-        self.idle, self.lock = [], threading.Lock()
 
 
 class _Cache:
@@ -252,7 +164,5 @@ def _cells(result: QueryResult) -> int:
     return 16 + len(result.rows) * len(result.columns)
 
 
-_pool = _Pool()
+_workers = Processes("_sql_worker.py")
 _cache = _Cache()
-atexit.register(_pool.close)
-os.register_at_fork(after_in_child=_pool.forget)

@@ -1,0 +1,134 @@
+"""Processes that answer questions and are killed when they take too long; for this room's checks.
+
+A check that runs inside a library (a database engine, a computer algebra system, a regular
+expression) can neither be interrupted nor have its memory limited from within. `Processes` keeps
+such checks in processes of their own: started on demand, one for each thread that asks at the same
+time, used again, ended with this process. A worker script is run by path with the number of its end
+of a socket as argument; it sends b"ready", then answers pickled requests until the socket closes.
+"""
+
+import atexit
+import contextlib
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar
+
+from genwright.core import SandboxError
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+START_SECONDS = 60
+"""Time a process may take to start, on a machine that is busy."""
+
+KEPT = ("PATH", "PYTHONPATH", "HOME", "LD_LIBRARY_PATH")
+"""What a process sees of the environment: where libraries are, and no secrets."""
+
+
+class NoAnswer(Exception):
+    """The process was killed at its limit, or died; the message says which."""
+
+
+class Processes:
+    """A pool of processes that run one script."""
+
+    def __init__(self, script: str) -> None:
+        self.script = Path(__file__).with_name(script)
+        self.idle: list[_Process] = []
+        self.lock = threading.Lock()
+        atexit.register(self.close)
+        os.register_at_fork(after_in_child=self._forget)
+
+    def ask(self, request: Any, seconds: float) -> Any:
+        """Return the answer to one request.
+
+        Raises:
+            NoAnswer: none within `seconds`, or the process died.
+            SandboxError: the process cannot be started.
+        """
+        with self._process() as process:
+            return process.ask(request, seconds)
+
+    @contextlib.contextmanager
+    def _process(self) -> "Generator[_Process, None, None]":
+        with self.lock:
+            process = self.idle.pop() if self.idle else None
+        process = process or _Process(self.script)
+        try:
+            yield process
+        except BaseException:  # an interrupt too leaves an answer in the channel: never reuse it
+            process.close()
+            raise
+        with self.lock:
+            self.idle.append(process)
+
+    def close(self) -> None:
+        """End every idle process."""
+        while self.idle:
+            self.idle.pop().close()
+
+    def _forget(self) -> None:
+        """Leave the processes to the parent that started them; a fork starts its own."""
+        for process in self.idle:
+            process.popen.returncode = 0  # not ours to wait for
+        self.idle, self.lock = [], threading.Lock()
+
+
+class _Process:
+    """One process and the channel to it."""
+
+    def __init__(self, script: Path) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-P", str(script), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in KEPT if name in os.environ},
+            )
+        except OSError as error:
+            ours.close()
+            raise SandboxError(f"{script.name} cannot be started: {error}.") from error
+        finally:
+            theirs.close()
+        self.channel = Connection(ours.detach())
+        try:
+            ready = self.channel.poll(START_SECONDS) and self.channel.recv_bytes() == b"ready"
+        except (EOFError, OSError):
+            ready = False
+        if not ready:
+            self.close()
+            raise SandboxError(f"{script.name} did not start; run it by hand to see why.")
+
+    def ask(self, request: Any, seconds: float) -> Any:
+        try:
+            self.channel.send_bytes(pickle.dumps(request))
+            if self.channel.poll(seconds):
+                return pickle.loads(self.channel.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise NoAnswer("the process that ran the check died") from error
+        raise NoAnswer(f"no answer within {seconds:g} s")
+
+    def close(self) -> None:
+        """End the process now."""
+        self.channel.close()
+        self.popen.kill()
+        self.popen.wait()
+
+
+def side_by_side(function: Callable[[A], B], items: Sequence[A]) -> list[B]:
+    """Map over items with one thread a processor; the work itself happens in processes."""
+    if len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as threads:
+        return list(threads.map(function, items))
