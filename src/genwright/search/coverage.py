@@ -166,8 +166,8 @@ def fit_power_law(ks: Sequence[float], cov: Sequence[float]) -> PowerLaw:
     def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.exp(-np.exp(x[0] - x[1] * np.log(k_K))) - cov_K
 
-    tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15}
-    fit = cast("Any", least_squares(residuals, [intercept, -slope], **tight))
+    start = [intercept, -slope]
+    fit = cast("Any", least_squares(residuals, start, xtol=1e-15, ftol=1e-15, gtol=1e-15))
     log_minus_a, b = float(fit.x[0]), float(fit.x[1])
     if not b > 1e-9:
         raise InvalidArgument(
