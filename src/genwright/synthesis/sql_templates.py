@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from genwright.core import InvalidArgument, MissingFile, child_seed, method, nearest, uniform
-from genwright.synthesis.queries import Database
+from genwright.synthesis.gates import fault
 from genwright.synthesis.templates import (
     FIELD,
     SynthItem,
@@ -35,6 +35,7 @@ from genwright.synthesis.templates import (
     Wordings,
     render,
 )
+from genwright.verifiers.sql_query import run_query
 
 SPLITS = ("train", "parameters", "phrasings", "structures")
 TRAINED = 0.70
@@ -52,13 +53,12 @@ def load_bank(path: str | Path, database: str | Path) -> TemplateBank:
     if not Path(path).exists():
         raise MissingFile(f"load_bank: there is no bank {path}; give the path of a TOML file.")
     data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    with Database(database) as opened:
-        values = {name: _values(entry, opened) for name, entry in data["values"].items()}
+    values = {name: _values(entry, str(database)) for name, entry in data["values"].items()}
     phrases = {name: _wordings(entry) for name, entry in data.get("phrases", {}).items()}
     return TemplateBank(tuple(_template(t, values, phrases) for t in data["template"]))
 
 
-def _values(entry: Mapping[str, Any], database: Database) -> tuple[Value, ...]:
+def _values(entry: Mapping[str, Any], database: str) -> tuple[Value, ...]:
     """Read one list: `list`, `range` or `query`, and single values with their words."""
     words = {k: v for k, v in entry.items() if k not in ("list", "range", "query")}
     plain: list[Any] = list(entry.get("list", ()))
@@ -66,12 +66,20 @@ def _values(entry: Mapping[str, Any], database: Database) -> tuple[Value, ...]:
         first, last, *step = entry["range"]
         plain += range(first, last + 1, *step)
     if "query" in entry:
-        plain += [row[0] for row in database.rows(entry["query"])]
+        plain += _listed(entry["query"], database)
     named = {str(value): str(value) for value in plain} | words
     return tuple(
         Value(answer, (said,) if isinstance(said, str) else tuple(said))
         for answer, said in named.items()
     )
+
+
+def _listed(query: str, database: str) -> list[Any]:
+    """Return the first column of a query's result."""
+    result = run_query(database, query)
+    if result.error:
+        raise InvalidArgument(f"load_bank: the list {query!r} failed: {result.error}.")
+    return [row[0] for row in result.rows]
 
 
 def _wordings(entry: Mapping[str, Any]) -> Wordings:
@@ -148,24 +156,23 @@ def draw_questions(
     dropped: Counter[str] = Counter()
     used: set[str] = set()
     turn = 0
-    with Database(database) as opened:
-        while left and len(items) < n:
-            order = sorted(
-                left, key=lambda t, turn=turn: uniform(seed, split, "order", turn, t.name)
+    while left and len(items) < n:
+        order = sorted(left, key=lambda t, turn=turn: uniform(seed, split, "order", turn, t.name))
+        for template in order:
+            item = _next(
+                template, str(database), split, child_seed(seed, split, turn), used, dropped
             )
-            for template in order:
-                item = _next(template, opened, split, child_seed(seed, split, turn), used, dropped)
-                if item is None:
-                    left.remove(template)
-                elif len(items) < n:
-                    items.append(item)
-            turn += 1
+            if item is None:
+                left.remove(template)
+            elif len(items) < n:
+                items.append(item)
+        turn += 1
     return Drawn(tuple(items), dict(dropped))
 
 
 def _next(
     template: Template,
-    database: Database,
+    database: str,
     split: str,
     seed: int,
     used: set[str],
@@ -185,7 +192,7 @@ def _next(
             dropped["asked before"] += 1
             continue
         used |= keys
-        reason = database.trivial(item.answer)
+        reason = fault(database, item.answer)
         if reason is None:
             return item
         dropped[reason] += 1
