@@ -71,7 +71,8 @@ def dumps(value: Any, *, canonical: bool = False, lossy: bool = False) -> str:
     Args:
         value: JSON-like, possibly holding tuples, bytes, arrays, tensors and dataclasses.
         canonical: sort keys, so that equal values give equal text.
-        lossy: write what cannot be rebuilt as the name of its type, instead of raising.
+        lossy: for evidence: NumPy scalars become plain numbers, and what cannot be rebuilt
+            becomes the name of its type instead of raising.
 
     Raises:
         InvalidArgument: the value holds something that cannot be written (unless `lossy`).
@@ -88,10 +89,9 @@ def loads(text: str) -> Any:
 
 def digest(value: Any) -> str:
     """Return 32 hex digits that equal values share."""
-    if isinstance(value, Mapping | list | tuple):
-        kind, data = "json", dumps(value, canonical=True)
-    else:
-        kind, data = encode(value)
+    kind, data = encode(value)
+    if kind == "json":
+        data = dumps(value, canonical=True)
     raw = data if isinstance(data, bytes) else data.encode()
     return blake2b(kind.encode() + b":" + raw, digest_size=16).hexdigest()
 
@@ -120,6 +120,8 @@ def _plain(value: Any, lossy: bool) -> Any:
         return {"$dict": [[_plain(key, lossy), _plain(item, lossy)] for key, item in pairs]}
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
+    if lossy and isinstance(value, np.generic):
+        return _plain(cast("Any", value).item(), lossy)
     if isinstance(value, np.generic | np.ndarray) or _is_tensor(value):
         kind, data = encode(value)
         return {f"${kind}": base64.b64encode(cast("bytes", data)).decode()}

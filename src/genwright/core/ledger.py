@@ -14,6 +14,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from genwright.core import codec
 from genwright.core.environment import environment, redact
@@ -42,6 +43,8 @@ class Ledger:
         self._lock = threading.RLock()  # one writer of this process at a time; SQLite does the rest
         self._local = threading.local()
         self._opened: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._inherited: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        _ledgers.add(self)
         self._shared = self._open() if self.path == ":memory:" else None
         if self._shared is None:
             place = Path(self.path)
@@ -61,6 +64,12 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"Ledger({self.path!r})"
+
+    def _forget(self) -> None:
+        """Leave inherited connections alone after a fork: closing one would harm the parent's."""
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._inherited, self._opened = [*self._inherited, *self._opened], []
 
     def close(self) -> None:
         """Close this process's connections. Everything is on the disk already."""
@@ -153,12 +162,11 @@ class Ledger:
                 raise
 
     def _connection(self) -> sqlite3.Connection:
-        """Return this thread's connection. One opened before a fork is never used after it."""
+        """Return this thread's connection."""
         if self._shared is not None:
             return self._shared
-        if getattr(self._local, "owner", None) != os.getpid():
+        if not hasattr(self._local, "connection"):
             self._local.connection = self._open()
-            self._local.owner = os.getpid()
         return self._local.connection
 
     def _open(self) -> sqlite3.Connection:
@@ -197,6 +205,18 @@ class Ledger:
             if str(error).startswith("Ledger "):
                 raise
             raise LedgerError(f"Ledger {self.path}: {error}") from error
+
+
+_ledgers: WeakSet[Ledger] = WeakSet()
+
+
+def _after_fork() -> None:
+    for ledger in _ledgers:
+        ledger._forget()  # pyright: ignore[reportPrivateUsage]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

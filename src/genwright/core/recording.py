@@ -225,7 +225,7 @@ def _gaps(known: Any, n: int, first: int) -> list[tuple[int, int]]:
 
 
 def _told(thing: Any) -> Any:
-    """Describe an argument; a plain object by its type and what it holds, never by its address."""
+    """Describe an argument; a plain object by its type and plain attributes."""
     if is_dataclass(thing) and not isinstance(thing, type):
         held = {f.name: _told(getattr(thing, f.name)) for f in fields(thing) if f.init and f.repr}
         return [describe(type(thing)), held]
@@ -234,7 +234,9 @@ def _told(thing: Any) -> Any:
     if isinstance(thing, dict):
         return {str(key): _told(item) for key, item in cast("dict[Any, Any]", thing).items()}
     if hasattr(thing, "__dict__") and not callable(thing):
-        return [describe(type(thing)), _told(cast("Any", vars(thing)))]
+        held = cast("dict[str, Any]", vars(thing)).items()
+        plain = {n: v for n, v in held if v is None or isinstance(v, str | int | float | bool)}
+        return [describe(type(thing)), plain]
     return describe(thing)
 
 

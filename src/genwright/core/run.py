@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 from genwright.core import codec
-from genwright.core.cost import Cost
+from genwright.core.cost import AMOUNTS, Cost
 from genwright.core.environment import redact
 from genwright.core.migrations import COST_COLUMNS
 from genwright.core.samples import Sample, Samples
@@ -155,7 +155,7 @@ class Run:
             info = codec.dumps(dict(sample.info), lossy=True)
             told = (data, kind, stacked, codec.digest(sample.value), logprob, info)
             rows.append((self.id, task, key, index, *told, *_cost_row(sample.cost), now))
-        asked = (codec.dumps(call.prompt), str(call.seed), codec.dumps(call.steering))
+        asked = (codec.dumps(call.prompt), str(call.seed), codec.dumps(redact(call.steering)))
         with self.ledger.write() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO calls (run, task, call, prompt, seed, steering)"
@@ -179,9 +179,10 @@ class Run:
             first: only those with this index or a higher one.
             n: with `n >= 0`, only indices below `first + n`.
         """
-        rows = self._rows("draws", {"task": task, "call": call}, "id")
-        last = first + n if n >= 0 else float("inf")
-        return [_draw(row) for row in rows if first <= row["idx"] < last]
+        where: dict[str, Any] = {"task": task, "call": call, "idx >=": first or None}
+        if n >= 0:
+            where["idx <"] = first + n
+        return [_draw(row) for row in self._rows("draws", where, "id")]
 
     def record_verdicts(
         self, task: str, verifier: str, judged: Sequence[tuple[str, Verdict]]
@@ -253,19 +254,12 @@ class Run:
 
     def costs(self) -> dict[str, Cost]:
         """Return what was spent on each task: every recorded draw and check, each counted once."""
-        spent: dict[str, Cost] = defaultdict(Cost)
-        for table in ("draws", "verdicts"):
-            rows = self.ledger.read(
-                f"SELECT task, {_COST_NAMES} FROM {table} WHERE run = ?", (self.id,)
-            )
-            for row in rows:
-                spent[row["task"]] += _cost(row)
-        return dict(spent)
+        return self._spent({"run": self.id})
 
     def cost(self, task: str | None = None) -> Cost:
         """Return what was spent on one task, or on all."""
-        costs = self.costs()
-        return costs.get(task, Cost()) if task is not None else sum(costs.values(), Cost())
+        where = {"run": self.id} if task is None else {"run": self.id, "task": task}
+        return sum(self._spent(where).values(), Cost())
 
     def add_items(self, items: Iterable[Item]) -> None:
         """Record synthesized items in one transaction; one of a known split and key is replaced."""
@@ -298,14 +292,28 @@ class Run:
         (row,) = self.ledger.read(f"SELECT {column} FROM runs WHERE id = ?", (self.id,))
         return row[0]
 
-    def _rows(self, table: str, where: Mapping[str, str | None], order: str) -> list[sqlite3.Row]:
+    def _rows(self, table: str, where: Mapping[str, Any], order: str) -> list[sqlite3.Row]:
         given = {"run": self.id} | {
             name: value for name, value in where.items() if value is not None
         }
-        terms = " AND ".join(f"{name} = ?" for name in given)
+        terms = " AND ".join(f"{name} ?" if " " in name else f"{name} = ?" for name in given)
         return self.ledger.read(
             f"SELECT * FROM {table} WHERE {terms} ORDER BY {order}", list(given.values())
         )
+
+    def _spent(self, where: Mapping[str, str]) -> dict[str, Cost]:
+        """Sum the costs of draws and verdicts by task and by how the joules were obtained."""
+        sums = ", ".join(f"sum({name}) AS {name}" for name in AMOUNTS)
+        terms = " AND ".join(f"{name} = ?" for name in where)
+        spent: dict[str, Cost] = defaultdict(Cost)
+        for table in ("draws", "verdicts"):
+            for row in self.ledger.read(
+                f"SELECT task, joules_by, {sums} FROM {table} WHERE {terms}"
+                " GROUP BY task, joules_by",
+                list(where.values()),
+            ):
+                spent[row["task"]] += _cost(row)
+        return dict(spent)
 
     def _draw_ids(self, task: str) -> dict[str, list[int]]:
         """Return the ids of the draws of each value, earliest call first, by index within it."""
