@@ -1,0 +1,307 @@
+"""The warm parent: a bare Python that forks one confined child for each check.
+
+`sandbox.py` starts it with an empty environment and speaks JSON lines with it over descriptor 0.
+It does one job at a time; several warm parents make a pool. Standard library only.
+
+Levels: at "namespaces" every child is the first process of a new pid namespace, inside a file tree,
+network and IPC of the warm parent's own; at "limits" it is a process of its own session. See
+`sandbox.py` for what each level stops.
+"""
+
+import gc
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import stat
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genwright.verifiers import _confine, _runner
+    from genwright.verifiers._watch import Watch
+else:  # as a program of its own it belongs to no package
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import _confine
+    import _runner
+    from _watch import Watch
+
+    sys.path.pop(0)
+
+# What programs import most: loaded once here, so that a fork has it for nothing.
+for _name in (
+    *("bisect", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions"),
+    *("functools", "heapq", "itertools", "math", "operator", "re", "statistics", "string"),
+):
+    __import__(_name)
+
+LINUX = sys.platform == "linux"
+
+
+class Zygote:
+    """What one warm parent knows: how it confines, where children work, where they are born."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.level: str = settings["level"]
+        self.enforced: list[str] = ["time", "memory", "processes", "file size"]
+        self.user = 0
+        self.jobs = 0
+        if self.level == "namespaces":
+            self._enter_namespaces()
+            self.enforced += ["files", "other processes", "leftovers", "calls"]
+            self.enforced += [] if settings["network"] else ["network"]
+        else:
+            self.base = settings["folder"]
+            self._probe()
+        if os.getuid() == 0:
+            self.user = 1_879_000_000 + settings["pid"]  # nobody else's, so limits count ours alone
+
+    def _enter_namespaces(self) -> None:
+        """Move to namespaces of our own, and go on as the first process of them."""
+        settings = self.settings
+        _confine.leave_namespaces(network=settings["network"])
+        inner = os.fork()
+        if inner:
+            os.close(0)
+            _, status = os.waitpid(inner, 0)
+            os._exit(0 if status == 0 else 1)
+        _confine.prctl(_confine.PR_SET_PDEATHSIG, signal.SIGKILL)
+        self.birthplace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        _confine.private_root(
+            settings["folder"], disk_mb=settings["disk_mb"], network=settings["network"]
+        )
+
+    def _probe(self) -> None:
+        """Learn, in throwaway children, which of the kernel's locks work here."""
+        self.locks: set[str] = set()
+        if not LINUX:
+            return
+        _confine.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans of a check come back to us
+        self.enforced.append("leftovers")
+        for lock, brings in (("landlock", ["files"]), ("seccomp", ["calls"])):
+            child = os.fork()
+            if child == 0:
+                try:
+                    self._apply(lock, self.base)
+                except BaseException:
+                    os._exit(1)
+                os._exit(0)
+            if os.waitpid(child, 0)[1] == 0:
+                self.locks.add(lock)
+                self.enforced += brings
+        if "seccomp" in self.locks:
+            self.enforced.append("other processes")
+            self.enforced += [] if self.settings["network"] else ["network"]
+
+    def _apply(self, lock: str, work: str) -> None:
+        if lock == "landlock":
+            _confine.landlock(work)
+        else:
+            _confine.seccomp(network=self.settings["network"], alone=self.level == "limits")
+
+    def fresh_folder(self) -> str:
+        """Return an empty folder for one check."""
+        self.jobs += 1
+        if self.level == "namespaces":
+            try:
+                clean = os.stat("/work").st_mode == stat.S_IFDIR | 0o777 and not os.listdir("/work")
+            except OSError:
+                clean = False
+            if not clean:
+                _confine.fresh_work(self.settings["disk_mb"])
+            return "/work"
+        work = os.path.join(self.base, f"check-{self.jobs}")
+        os.mkdir(work, 0o700)
+        if self.user:
+            os.chown(work, self.user, self.user)
+        return work
+
+    def remove(self, work: str) -> None:
+        """Remove what a check left in its folder. In namespaces the next check does it."""
+        if self.level == "limits":
+            shutil.rmtree(work, onerror=_insist)
+
+    def spawn(
+        self,
+        job: dict[str, Any],
+        work: str,
+        descriptors: dict[str, Any],
+        role: str,
+        secret: dict[str, Any],
+    ) -> int:
+        """Fork a confined child that plays one role of a job; return its process id.
+
+        The child empties its copy of `secret` before it does anything else.
+        """
+        if self.level == "namespaces":
+            _confine.unshare(_confine.CLONE_NEWPID)
+        child = os.fork()
+        if child:
+            if self.level == "namespaces":
+                _confine.back_to(self.birthplace)
+            return child
+        try:
+            secret.clear()
+            self._confine_self(job, work, descriptors)
+            if role == "program":
+                _runner.run_program(job, descriptors["line"])
+            elif role == "judge":
+                _runner.run_judge(job, descriptors["report"], descriptors["line"])
+            else:
+                _runner.run_shared(job, descriptors["report"], descriptors["orders"])
+        except MemoryError:
+            os._exit(70)
+        except BaseException as error:
+            try:
+                os.write(2, f"{type(error).__name__}: {error}"[:2000].encode())
+            finally:
+                os._exit(71)
+        os._exit(0)
+
+    def _confine_self(self, job: dict[str, Any], work: str, descriptors: dict[str, Any]) -> None:
+        """Give up, for good, everything the program must not have."""
+        os.setsid()
+        for target, name in enumerate(("stdin", "stdout", "stderr")):
+            os.dup2(descriptors[name], target)
+        keep = sorted(descriptors[n] for n in ("report", "orders", "line") if n in descriptors)
+        for low, high in zip([2, *keep], [*keep, 256], strict=True):
+            os.closerange(low + 1, high)
+        settings = self.settings
+        _confine.limits(
+            cpu=int(job["wall"]) + 2,
+            memory_mb=settings["memory_mb"],
+            processes=settings["processes"] + (1 if self.level == "namespaces" else 0),
+            file_mb=settings["file_mb"],
+        )
+        if self.user:
+            _confine.become(self.user)
+        elif self.level == "namespaces":
+            _confine.drop_capabilities()
+        if LINUX:
+            _confine.prctl(_confine.PR_SET_PDEATHSIG, signal.SIGKILL)
+        for lock in ("landlock", "seccomp"):
+            if lock in (("seccomp",) if self.level == "namespaces" else self.locks):
+                self._apply(lock, work)
+        os.chdir(work)
+        os.environ.clear()
+        os.environ.update({"HOME": work, "TMPDIR": work, "PATH": "/usr/bin:/bin"})
+        for name, text in job["files"].items():
+            path = os.path.join(work, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8", errors="surrogatepass") as file:
+                file.write(text)
+
+    def sweep(self, children: list[int]) -> None:
+        """Kill what a check left running. In namespaces the kernel did, with the child."""
+        if self.level == "namespaces":
+            return
+        for child in children:
+            try:
+                os.killpg(child, signal.SIGKILL)
+            except OSError:
+                continue
+        if self.user:
+            killer = os.fork()
+            if killer == 0:
+                _confine.become(self.user)
+                try:
+                    os.kill(-1, signal.SIGKILL)
+                finally:
+                    os._exit(0)
+            os.waitpid(killer, 0)
+        while LINUX:
+            with open(f"/proc/self/task/{os.getpid()}/children") as file:
+                orphans = [int(word) for word in file.read().split()]
+            if not orphans:
+                return
+            for orphan in orphans:
+                os.kill(orphan, signal.SIGKILL)
+                os.waitpid(orphan, 0)
+
+
+def _insist(function: object, path: str, _: object) -> None:
+    """Remove a folder that a program closed to itself."""
+    os.chmod(os.path.dirname(path), 0o700)
+    os.chmod(path, 0o700, follow_symlinks=False) if os.path.islink(path) else os.chmod(path, 0o700)
+    shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+
+
+def do(zygote: Zygote, job: dict[str, Any]) -> dict[str, Any]:
+    """Run one job to its end and say what happened."""
+    work = zygote.fresh_folder()
+    secret = {name: job.pop(name) for name in ("tests", "expression")} | {"seconds": job["seconds"]}
+    job["wall"] = job["seconds"] * (1 + (len(secret["tests"]) if job["forked"] else 0))
+    ends = {name: os.pipe() for name in ("report", "orders", "stdout", "stderr")}
+    ours = {name: pair[0] for name, pair in ends.items()} | {"orders": ends["orders"][1]}
+    theirs = {name: pair[1] for name, pair in ends.items()} | {"orders": ends["orders"][0]}
+    theirs["stdin"] = _stdin(job.pop("stdin"), work)
+    for end in ours.values():
+        os.set_blocking(end, False)
+    started = time.monotonic()
+    if job["entry_point"] is None:
+        orders, children = secret, [zygote.spawn(job, work, theirs, "shared", secret)]
+        token = os.urandom(16).hex()  # after the fork: no child has it before it is sent
+        orders = json.dumps(secret | {"token": token}).encode() + b"\n"
+    else:
+        left, right = socket.socketpair()
+        streams = {name: theirs[name] for name in ("stdin", "stdout", "stderr")}
+        of_program = streams | {"line": left.fileno()}
+        children = [zygote.spawn(job, work, of_program, "program", secret)]
+        orders, token = b"", os.urandom(16).hex()
+        of_judge = streams | {"line": right.fileno(), "report": theirs["report"]}
+        whole = job | secret | {"token": token}
+        children.append(zygote.spawn(whole, work, of_judge, "judge", {}))
+        left.close()
+        right.close()
+    for end in theirs.values():
+        os.close(end)
+    watch = Watch(children, ours, orders)
+    in_time = watch.until(started + job["wall"])
+    watch.kill()
+    zygote.sweep(children)
+    watch.finish()
+    reply = watch.reply(token, in_time=in_time)
+    zygote.remove(work)
+    return reply | {"seconds": time.monotonic() - started}
+
+
+def _stdin(text: str, work: str) -> int:
+    """Return a descriptor that reads the text; the file behind it has no name any more."""
+    if not text:
+        return os.open("/dev/null", os.O_RDONLY)
+    path = os.path.join(work, ".stdin")
+    with open(path, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+        file.write(text)
+    descriptor = os.open(path, os.O_RDONLY)
+    os.unlink(path)
+    return descriptor
+
+
+def main() -> None:
+    """Read settings, confine, and serve jobs until the other end closes."""
+    line = socket.socket(fileno=0)
+    reader = line.makefile("rb")
+    settings = json.loads(reader.readline())
+    os.environ.clear()
+    random.seed(0)
+    try:
+        zygote = Zygote(settings)
+    except OSError as error:
+        line.sendall(json.dumps({"refused": str(error)}).encode() + b"\n")
+        os._exit(1)
+    line.sendall(json.dumps({"enforced": sorted(zygote.enforced)}).encode() + b"\n")
+    gc.collect()
+    gc.freeze()
+    while text := reader.readline():
+        job = json.loads(text)
+        del text
+        line.sendall(json.dumps(do(zygote, job)).encode() + b"\n")
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
