@@ -196,11 +196,11 @@ class TaskFile(_Table):
         self, prompts: PromptsTable | None = None, rows: Iterable[Mapping[str, Any]] | None = None
     ) -> list[Task[Any]]:
         """Return one `Task` a row, its verifier made for the row, keyed by a hash of the prompt."""
-        prompts = prompts or self.prompts
+        prompts, files = prompts or self.prompts, self.files()
         tasks: list[Task[Any]] = []
         seen: dict[str, int] = {}
         for row in self.rows(prompts) if rows is None else rows:
-            prompt = fill(prompts.template, {**self.files(), **row}, strict=True)
+            prompt = self._prompt(prompts.template, {**files, **row})
             group = str(row.get(prompts.group, "")) if prompts.group else ""
             digest = blake2b(f"{group}\n{prompt}".encode(), digest_size=6).hexdigest()
             key = f"{group}/{digest}" if group else digest
@@ -209,6 +209,18 @@ class TaskFile(_Table):
             verifier = self.verifier and self.build("verifier", self.verifier, row)
             tasks.append(Task(prompt, verifier, key, dict(row)))
         return tasks
+
+    def _prompt(self, template: str, fields: Mapping[str, Any]) -> Any:
+        """Fill a prompt's template. A name in braces that is nearly a field's is a mistake."""
+        for name in _NAME.findall(template):
+            hint = "" if name in fields else nearest(name, list(fields))
+            if hint:
+                text = self.path.read_text(encoding="utf-8")
+                line = _line(text, ("prompts", "template"), name)
+                raise TaskFileError(
+                    f"{self.path.name}:{line}: template: no field is called {name!r}.{hint}"
+                )
+        return fill(template, fields, strict=True)
 
     def budgets(self) -> tuple[Budget, Budget]:
         """Return the budget of each prompt and of the run."""

@@ -1,0 +1,53 @@
+"""Showing results: for people as rich tables on a terminal, for machines as one JSON object."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+LedgerPath = Annotated[
+    Path,
+    typer.Option("--ledger", envvar="GENWRIGHT_LEDGER", help="The file that holds every run."),
+]
+DEFAULT_LEDGER = Path("runs/ledger.sqlite")
+
+console = Console(highlight=False)
+progress_console = Console(stderr=True, highlight=False)
+
+
+def emit_json(data: Any) -> None:
+    """Print one JSON object to standard output."""
+    print(json.dumps(data, default=_plain, ensure_ascii=False))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Return a table; columns whose cells are all numbers stand to the right."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    made = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    for i, name in enumerate(columns):
+        numbers = bool(cells) and all(_is_number(row[i]) for row in cells)
+        made.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        made.add_row(*row)
+    return made
+
+
+def _is_number(text: str) -> bool:
+    return not text or text.replace(",", "").replace(".", "").replace("%", "").strip("-").isdigit()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)

@@ -1,0 +1,278 @@
+"""Supervised fine-tuning of a causal language model, by LoRA or in full.
+
+Choose it when there are prompts with known good completions: synthesized, or accepted by a
+verifier. The loss is the mean negative log-likelihood (nats) of the completion's tokens.
+
+Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106.09685, Section 4.1:
+`h = W x + (alpha / rank) B A x` with W frozen, A Gaussian, B zero at the start; through `peft`.
+
+Ours: adapters on all linear layers of a block, not on the attention alone; frozen weights in
+bfloat16 where the processor computes in it; logits only where there is a loss.
+"""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from genwright.core import InvalidArgument, TrainingError, child_seed, describe, method, require
+from genwright.generators.language.local import LocalLM
+from genwright.learning.batches import batch_at, collate, encode_rows
+from genwright.learning.model_card import write_card
+
+Watch = Callable[[str, int, float], None]
+"""Called with (metric, step, value) as training goes."""
+
+
+@method(paper="arXiv:2106.09685")
+@dataclass(frozen=True, kw_only=True)
+class Supervised:
+    """Train on rows of `prompt` and `completion`, and return a new `LocalLM`.
+
+    Args:
+        folder: where the new model and its checkpoint go.
+        steps: optimizer steps.
+        batch: rows a step.
+        learning_rate: its peak, reached after `warmup` steps, then a cosine to a tenth of it.
+        warmup: steps of linear rise.
+        rank: LoRA rank; 0 trains all weights.
+        alpha: LoRA scale; the update is multiplied by alpha / rank.
+        template: how a prompt becomes the model's input; `{prompt}` stands for it. The new model
+            keeps it and drops the old one's system prompt: a trained model needs no instructions.
+        max_tokens: rows with more tokens (prompt and completion) are left out, and counted.
+        save_every: steps between checkpoints; a killed training resumes from the last one.
+    """
+
+    folder: str
+    steps: int = 100
+    batch: int = 16
+    learning_rate: float = 1e-3
+    warmup: int = 8
+    rank: int = 16
+    alpha: int = 32
+    template: str = "{prompt}\n"
+    max_tokens: int = 256
+    save_every: int = 25
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "max_tokens", "save_every"):
+            if getattr(self, name) < 1:
+                raise InvalidArgument(f"Supervised: {name} must be 1 or more.")
+        if not self.learning_rate > 0 or self.rank < 0:
+            raise InvalidArgument("Supervised: learning_rate must be above 0, rank 0 or more.")
+        if "{prompt}" not in self.template:
+            raise InvalidArgument("Supervised: template must contain {prompt}.")
+
+    def fit(
+        self,
+        generator: LocalLM,
+        data: Sequence[Mapping[str, Any]],
+        *,
+        seed: int,
+        watch: Watch | None = None,
+    ) -> LocalLM:
+        """Train from `generator`'s weights; a training that was cut off goes on where it stopped.
+
+        A generator that this class trained before is trained further, its adapter included.
+
+        Raises:
+            InvalidArgument: rows that cannot be trained on.
+            TrainingError: a loss that is not finite; a checkpoint of another configuration.
+            MissingExtra: torch, transformers or peft is not installed.
+        """
+        require("peft", extra="lm", needed_by="learning.supervised")
+        identity = self._identity(generator, data, seed)
+        target = Path(self.folder)
+        trained = replace(
+            generator, model=str(target), system="", template=self.template, chat=False
+        )
+        if _read_state(target).get("identity") == identity:
+            return trained  # an earlier call finished this very training
+        state = _read_state(target / "checkpoint")
+        if state and state["identity"] != identity:
+            raise TrainingError(
+                f"{target / 'checkpoint'} belongs to another training (other data, seed or "
+                f"settings). Remove it or choose another folder."
+            )
+        losses = self._train(generator, data, seed, identity, state, watch)
+        write_card(target, self, generator, rows=len(data), seed=seed, losses=losses)
+        _write_state(target, {"identity": identity, "losses": losses})
+        shutil.rmtree(target / "checkpoint", ignore_errors=True)
+        return trained
+
+    def _train(
+        self,
+        generator: LocalLM,
+        data: Sequence[Mapping[str, Any]],
+        seed: int,
+        identity: str,
+        state: dict[str, Any],
+        watch: Watch | None,
+    ) -> list[float]:
+        """Run the steps that are left, save the weights, and return the loss of every step."""
+        import torch
+        import torch.nn.functional as F
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.manual_seed(child_seed(seed, "adapter"))  # peft draws A from the global generator
+        model, tokenizer = load_for_training(generator.model, rank=self.rank, alpha=self.alpha)
+        model.to(device)
+        examples, left_out = encode_rows(data, tokenizer, self.template, self.max_tokens)
+        if watch and left_out:
+            watch("rows left out", 0, left_out)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(weights, lr=self.learning_rate, weight_decay=0.0)
+        losses: list[float] = state.get("losses", [])
+        if losses:
+            saved = torch.load(Path(self.folder) / "checkpoint" / "state.pt", weights_only=True)
+            optimizer.load_state_dict(saved["optimizer"])
+            for weight, value in zip(weights, saved["weights"], strict=True):
+                weight.data.copy_(value)
+
+        model.train()
+        body, head = body_and_head(model)
+        mixed = _computes_in_bfloat16(device)
+        for step in range(len(losses), self.steps):
+            batch = batch_at(step, examples, self.batch, seed)
+            pad = tokenizer.eos_token_id
+            ids_BT, attend_BT, at, targets = (t.to(device) for t in collate(batch, pad))
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):
+                hidden_BTD = body(input_ids=ids_BT, attention_mask=attend_BT).last_hidden_state
+                logits_NV = head(hidden_BTD[at[:, 0], at[:, 1]])
+            loss = F.cross_entropy(logits_NV.float(), targets)
+            if not math.isfinite(loss.item()):
+                raise TrainingError(
+                    f"the loss is {loss.item()} at step {step}; the last checkpoint is in "
+                    f"{self.folder}. A lower learning_rate than {self.learning_rate} may help."
+                )
+            optimizer.param_groups[0]["lr"] = self._rate(step)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+            if watch:
+                watch("loss", step, loss.item())
+            if (step + 1) % self.save_every == 0 and step + 1 < self.steps:
+                tensors = {
+                    "optimizer": optimizer.state_dict(),
+                    "weights": [weight.data for weight in weights],
+                }
+                _save_checkpoint(
+                    Path(self.folder), tensors, {"identity": identity, "losses": losses}
+                )
+        save_trained(model, tokenizer, Path(self.folder))
+        return losses
+
+    def _rate(self, step: int) -> float:
+        """Return the learning rate of a step: linear rise, then a cosine to a tenth."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        share = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (0.55 + 0.45 * math.cos(math.pi * share))
+
+    def _identity(self, generator: LocalLM, data: Sequence[Mapping[str, Any]], seed: int) -> str:
+        """Hash what the result depends on."""
+        settings = {k: v for k, v in describe(self).items() if k not in ("folder", "save_every")}
+        rows = [[row.get("prompt"), row.get("completion")] for row in data]
+        text = json.dumps([settings, _weights_identity(generator.model), rows, seed])
+        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def load_for_training(model: str, *, rank: int, alpha: int) -> tuple[Any, Any]:
+    """Return (model, tokenizer) with the weights to train marked.
+
+    Args:
+        model: what `LocalLM` takes. A folder with an adapter is opened with it, and the adapter is
+            what is trained on.
+        rank: LoRA rank of a new adapter; 0 marks all weights, in float32.
+        alpha: LoRA scale of a new adapter.
+    """
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from genwright.generators.language.embedded import model_folder
+
+    folder = model_folder(model)
+    adapter = folder / "adapter_config.json"
+    base = (
+        model_folder(json.loads(adapter.read_text())["base_model_name_or_path"])
+        if (adapter.exists())
+        else folder
+    )
+    # A frozen weight needs no precision beyond what the products are computed in.
+    frozen = rank > 0 and _computes_in_bfloat16("cuda" if torch.cuda.is_available() else "cpu")
+    net = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.bfloat16 if frozen else torch.float32
+    )
+    if adapter.exists():
+        net = peft.PeftModel.from_pretrained(net, folder, is_trainable=rank > 0)
+        net = net if rank > 0 else net.merge_and_unload()
+    elif rank > 0:
+        config = peft.LoraConfig(
+            r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
+        net = peft.get_peft_model(net, config)
+        net.peft_config["default"].base_model_name_or_path = model
+    for weight in net.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return net, AutoTokenizer.from_pretrained(base)
+
+
+def body_and_head(model: Any) -> tuple[Any, Any]:
+    """Split a causal language model into what makes hidden states and what makes logits."""
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return causal.base_model, causal.get_output_embeddings()
+
+
+def save_trained(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Save an adapter (a few megabytes) or all weights, and the tokenizer."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _computes_in_bfloat16(device: str) -> bool:
+    """Whether matrix products in bfloat16 are faster than in float32 here."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _weights_identity(model: str) -> str:
+    """Name the weights a model stands for: its training for a folder of ours, else its name."""
+    return _read_state(Path(model)).get("identity", model)
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    """Read a folder's `training.json`, or {} where there is none."""
+    path = folder / "training.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    (folder / "training.json").write_text(json.dumps(state))
+
+
+def _save_checkpoint(folder: Path, tensors: dict[str, Any], state: Mapping[str, Any]) -> None:
+    """Replace the checkpoint as a whole: a kill in between leaves the old one or the new one."""
+    import torch
+
+    fresh, old = folder / "checkpoint.new", folder / "checkpoint.old"
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    torch.save(tensors, fresh / "state.pt")
+    _write_state(fresh, state)
+    if (folder / "checkpoint").exists():
+        os.rename(folder / "checkpoint", old)
+    os.rename(fresh, folder / "checkpoint")
+    shutil.rmtree(old, ignore_errors=True)
