@@ -29,6 +29,7 @@ SLOTS = {
     "constraint": "compile",
     "shaper": "start",
     "source": "rows",
+    "selector": "select",
     "key": "__call__",
     "loader": "__call__",
 }

@@ -1,8 +1,8 @@
 """Draws and checks of one task, and what they have cost.
 
 Every strategy keeps one `Tally`: the one place that asks a generator for draws, a verifier for
-verdicts, and a budget whether there is room for more. A verifier that raises is not caught here:
-the runner hands strategies a verifier that turns its own failures into undecided verdicts.
+verdicts, and a budget whether there is room for more. A verifier that raises is not caught: a
+hostile draw is a verdict by contract, so that an exception is a fault to be seen, not an answer.
 """
 
 from typing import Any, Generic
