@@ -48,7 +48,7 @@ CREATE INDEX flights_dest ON flights (dest, month, origin, carrier, dep_time, de
   arr_delay, air_time, distance);
 CREATE INDEX flights_tailnum ON flights (tailnum, month, carrier, dep_delay, arr_delay, distance);
 CREATE INDEX flights_month ON flights (month, day, hour, dep_time, dep_delay, arr_delay, distance);
-CREATE INDEX flights_hour ON flights (hour, dep_time, dep_delay, arr_delay);
+CREATE INDEX flights_hour ON flights (hour, month, dep_time, dep_delay, arr_delay);
 ANALYZE;
 """
 

@@ -8,6 +8,7 @@ Ours; TemplateGSM (arXiv:2411.18104) keeps whatever runs.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlglot
@@ -40,26 +41,23 @@ def fault(database: str, sql: str) -> str | None:
 
 def _cut_badly(database: str, sql: str) -> str | None:
     """Say whether `ORDER BY x LIMIT k` cuts between equals, or orders by a NULL it keeps."""
-    from pathlib import Path
-
-    query = sqlglot.parse_one(sql, read=dialect_of(Path(database)))
-    order, limit = query.args.get("order"), query.args.get("limit")
+    dialect = dialect_of(Path(database))
+    query = sqlglot.parse_one(sql, read=dialect)
+    order, limit, offset = (query.args.get(part) for part in ("order", "limit", "offset"))
     if order is None or limit is None:
         return None
-    offset = query.args.get("offset")
     first = int(offset.expression.name) if offset else 0
     last = first + int(limit.expression.name)
     keys = [ordered.this.copy() for ordered in order.expressions]
     wider = query.copy()
     wider.set("offset", None)
     wider.set("limit", exp.Limit(expression=exp.Literal.number(last + 1)))
-    wider.set("expressions", keys)
-    wider.set("distinct", None)
-    ranks = run_query(database, wider.sql(dialect_of(Path(database))), seconds=SECONDS).rows
-    if any(value is None for rank in ranks[:last] for value in rank):
+    wider.set("expressions", [*wider.expressions, *keys])  # DISTINCT must still see its columns
+    rows = run_query(database, wider.sql(dialect), seconds=SECONDS).rows
+    ranks = [row[-len(keys) :] for row in rows]
+    if any(value is None for rank in ranks[first:last] for value in rank):
         return "ordered by NULL"
-    edges = [ranks[i - 1 : i + 1] for i in (first, last) if 0 < i < len(ranks)]
-    tied = any(len(edge) == 2 and edge[0] == edge[1] for edge in edges)
+    tied = any(ranks[edge - 1] == ranks[edge] for edge in (first, last) if 0 < edge < len(ranks))
     return "tie at the limit" if tied else None
 
 
