@@ -57,7 +57,8 @@ class Tally(Generic[T]):
         """One a draw when draws are checked, else none."""
         self.cost = Cost()
         """Draws and checks together."""
-        self._generator, self._task, self._budget, self._seed = generator, task, budget, seed
+        self.task = task
+        self._generator, self._budget, self._seed = generator, budget, seed
         self._verifier = task.verifier if check else None
 
     def draw(self, wanted: int) -> Samples[T]:
@@ -70,7 +71,7 @@ class Tally(Generic[T]):
         if not n:
             return Samples()
         start = len(self.samples)
-        new = self._generator.sample(self._task.prompt, n, seed=self._seed, first=start)
+        new = self._generator.sample(self.task.prompt, n, seed=self._seed, first=start)
         self._same_length("generator", self._generator, len(new), n)
         self.samples += new
         self.cost += new.cost
