@@ -59,7 +59,8 @@ _METADATA = {
     "lremovexattr": (198, 15), "fremovexattr": (199, 16), "setxattrat": (463, 463),
 }  # fmt: skip
 _CALLS = {**_NEVER, **_SOMETIMES, **_METADATA}
-NEW_NAMESPACES, PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 0x7E020000, 1, 38
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS = 1, 8, 38
+NEW_NAMESPACES, CAP_DAC_READ_SEARCH = 0x7E020000, 2
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7), "arm64": (1, 0xC00000B7)}
 
@@ -273,14 +274,25 @@ def limits(*, cpu: int, memory_mb: int, processes: int, file_mb: int) -> None:
                     raise
 
 
-def drop_capabilities() -> None:
-    """Give up what a user namespace granted."""
+def keep_capabilities(mask: int) -> None:
+    """Give up all capabilities, such as a user namespace granted, but those in the mask."""
     header = struct.pack("Ii", 0x20080522, 0)
-    _syscall((126, 91)[_MACHINES[platform.machine()][0]], header, bytes(24))
+    sets = struct.pack("6I", mask, mask, 0, 0, 0, 0)
+    _syscall((126, 91)[_MACHINES[platform.machine()][0]], header, sets)
 
 
-def become(user: int) -> None:
-    """Give up root for a user that owns nothing."""
+def become(user: int, *, reader: bool = False) -> None:
+    """Give up root for a user that owns nothing.
+
+    Args:
+        user: its number, and that of its group.
+        reader: keep the right to read any file, for a Python that lies in root's own folder. Only
+            for who has Landlock on top, which then says what may be read.
+    """
     os.setgroups([])
     os.setresgid(user, user, user)
+    if reader:
+        prctl(PR_SET_KEEPCAPS, 1)
     os.setresuid(user, user, user)
+    if reader:
+        keep_capabilities(1 << CAP_DAC_READ_SEARCH)

@@ -10,14 +10,17 @@ import builtins
 import io
 import json
 import os
+import random
 import signal
 import sys
 import time
 import types
+from collections.abc import Callable
 from typing import Any
 
 _dumps, _loads, _write, _read, _exit = json.dumps, json.loads, os.write, os.read, os._exit
-_exec, _compile, _eval, _type, _len = exec, compile, eval, type, len
+_exec, _compile, _eval, _len = exec, compile, eval, len
+_type: Callable[[Any], Any] = type
 _fork, _waitpid, _kill, _monotonic, _pipe = os.fork, os.waitpid, os.kill, time.monotonic, os.pipe
 _close, _sleep, _settrace, _setprofile = os.close, time.sleep, sys.settrace, sys.setprofile
 _alive, _hard = os.WNOHANG, signal.SIGKILL
@@ -39,7 +42,7 @@ def encode(value: Any, depth: int = 0) -> Any:
         TypeError: not plain data: only exact built-in types are, since a subclass may bring an
             `__eq__` of its own.
     """
-    kind: Any = _type(value)
+    kind = _type(value)
     if kind in ATOMS:
         return value
     if depth > 200:
@@ -91,6 +94,7 @@ def fresh_main() -> dict[str, Any]:
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
+    random.seed(0)  # it reseeds itself from the system in every fork
     sys.argv[:] = ["program.py"]
     sys.stdin = io.TextIOWrapper(io.FileIO(0, "r", closefd=False), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(

@@ -11,13 +11,13 @@ network and IPC of the warm parent's own; at "limits" it is a process of its own
 import gc
 import json
 import os
-import random
 import shutil
 import signal
 import socket
 import stat
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ for _name in (
     __import__(_name)
 
 LINUX = sys.platform == "linux"
+LIBRARY = os.path.dirname(os.__file__)
 
 
 class Zygote:
@@ -48,7 +49,9 @@ class Zygote:
         self.settings = settings
         self.level: str = settings["level"]
         self.enforced: list[str] = ["time", "memory", "processes", "file size"]
-        self.user = 0
+        # A user that nobody else is: the kernel then counts the processes of our checks alone.
+        self.user = 1_879_000_000 + settings["pid"] if os.getuid() == 0 else 0
+        self.reader = False
         self.jobs = 0
         if self.level == "namespaces":
             self._enter_namespaces()
@@ -57,8 +60,6 @@ class Zygote:
         else:
             self.base = settings["folder"]
             self._probe()
-        if os.getuid() == 0:
-            self.user = 1_879_000_000 + settings["pid"]  # nobody else's, so limits count ours alone
 
     def _enter_namespaces(self) -> None:
         """Move to namespaces of our own, and go on as the first process of them."""
@@ -83,16 +84,11 @@ class Zygote:
         _confine.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans of a check come back to us
         self.enforced.append("leftovers")
         for lock, brings in (("landlock", ["files"]), ("seccomp", ["calls"])):
-            child = os.fork()
-            if child == 0:
-                try:
-                    self._apply(lock, self.base)
-                except BaseException:
-                    os._exit(1)
-                os._exit(0)
-            if os.waitpid(child, 0)[1] == 0:
+            if _works(lambda lock=lock: self._apply(lock, self.base)):
                 self.locks.add(lock)
                 self.enforced += brings
+        if self.user and "landlock" in self.locks:
+            self.reader = not _works(lambda: (_confine.become(self.user), os.listdir(LIBRARY)))
         if "seccomp" in self.locks:
             self.enforced.append("other processes")
             self.enforced += [] if self.settings["network"] else ["network"]
@@ -114,7 +110,7 @@ class Zygote:
             if not clean:
                 _confine.fresh_work(self.settings["disk_mb"])
             return "/work"
-        work = os.path.join(self.base, f"check-{self.jobs}")
+        work = os.path.join(self.base, f"check-{os.getpid()}-{self.jobs}")
         os.mkdir(work, 0o700)
         if self.user:
             os.chown(work, self.user, self.user)
@@ -178,9 +174,9 @@ class Zygote:
             file_mb=settings["file_mb"],
         )
         if self.user:
-            _confine.become(self.user)
+            _confine.become(self.user, reader=self.reader)
         elif self.level == "namespaces":
-            _confine.drop_capabilities()
+            _confine.keep_capabilities(0)
         if LINUX:
             _confine.prctl(_confine.PR_SET_PDEATHSIG, signal.SIGKILL)
         for lock in ("landlock", "seccomp"):
@@ -221,6 +217,18 @@ class Zygote:
             for orphan in orphans:
                 os.kill(orphan, signal.SIGKILL)
                 os.waitpid(orphan, 0)
+
+
+def _works(trial: Callable[[], object]) -> bool:
+    """Try something irrevocable in a child that ends with it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            trial()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _insist(function: object, path: str, _: object) -> None:
@@ -287,7 +295,6 @@ def main() -> None:
     reader = line.makefile("rb")
     settings = json.loads(reader.readline())
     os.environ.clear()
-    random.seed(0)
     try:
         zygote = Zygote(settings)
     except OSError as error:

@@ -42,6 +42,8 @@ from typing import Any, Literal, Self
 from genwright.core import InvalidArgument, SandboxError
 from genwright.verifiers._parent import Parent, decode
 
+_TRIAL = "import colorsys"  # not loaded beforehand, so the library must be within reach
+
 Status = Literal["ok", "error", "timeout", "memory", "killed", "undecided"]
 
 
@@ -173,7 +175,7 @@ class Sandbox:
         for wanted in ("namespaces", "limits") if level is None else (level,):
             try:
                 parent = Parent(self._settings | {"level": wanted})
-                reply = parent.ask(self._job(Program(code="", seconds=10.0)), 20.0)
+                reply = parent.ask(self._job(Program(code=_TRIAL, seconds=10.0)), 20.0)
                 if reply["status"] == "ok":
                     return parent, wanted, "; ".join(reasons)
                 parent.close()
