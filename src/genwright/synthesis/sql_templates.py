@@ -28,6 +28,7 @@ from genwright.core import InvalidArgument, MissingFile, child_seed, method, nea
 from genwright.synthesis.gates import fault
 from genwright.synthesis.templates import (
     FIELD,
+    Cue,
     SynthItem,
     Template,
     TemplateBank,
@@ -55,7 +56,9 @@ def load_bank(path: str | Path, database: str | Path) -> TemplateBank:
     data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     values = {name: _values(entry, str(database)) for name, entry in data["values"].items()}
     phrases = {name: _wordings(entry) for name, entry in data.get("phrases", {}).items()}
-    return TemplateBank(tuple(_template(t, values, phrases) for t in data["template"]))
+    cues = tuple(Cue(question=q, answer=a) for q, a in data.get("cues", {}).items())
+    templates = (_template(t, values, phrases, str(database)) for t in data["template"])
+    return TemplateBank(tuple(templates), cues)
 
 
 def _values(entry: Mapping[str, Any], database: str) -> tuple[Value, ...]:
@@ -66,7 +69,7 @@ def _values(entry: Mapping[str, Any], database: str) -> tuple[Value, ...]:
         first, last, *step = entry["range"]
         plain += range(first, last + 1, *step)
     if "query" in entry:
-        plain += _listed(entry["query"], database)
+        plain += [row[0] for row in _listed(entry["query"], database)]
     named = {str(value): str(value) for value in plain} | words
     return tuple(
         Value(answer, (said,) if isinstance(said, str) else tuple(said))
@@ -74,12 +77,12 @@ def _values(entry: Mapping[str, Any], database: str) -> tuple[Value, ...]:
     )
 
 
-def _listed(query: str, database: str) -> list[Any]:
-    """Return the first column of a query's result."""
+def _listed(query: str, database: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query that lists values."""
     result = run_query(database, query)
     if result.error:
         raise InvalidArgument(f"load_bank: the list {query!r} failed: {result.error}.")
-    return [row[0] for row in result.rows]
+    return list(result.rows)
 
 
 def _wordings(entry: Mapping[str, Any]) -> Wordings:
@@ -90,6 +93,7 @@ def _template(
     entry: Mapping[str, Any],
     values: Mapping[str, tuple[Value, ...]],
     phrases: Mapping[str, Wordings],
+    database: str,
 ) -> Template:
     """Make one template, with the values and phrases that its fields name."""
     frames = _wordings(entry)
@@ -111,6 +115,12 @@ def _template(
         parameters=parameters,
         phrases={name: phrases[name] for name in sorted(used)},
         constraints=tuple(entry.get("constraints", ())),
+        allowed={
+            tuple(group["of"]): frozenset(
+                tuple(str(value) for value in row) for row in _listed(group["query"], database)
+            )
+            for group in entry.get("allowed", ())
+        },
         held_out=entry.get("split") == "structures",
     )
 

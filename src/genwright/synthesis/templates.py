@@ -25,7 +25,7 @@ from genwright.core import InvalidArgument, Verdict, child_seed, uniform
 
 FIELD = re.compile(r"\{(\w+)\}")
 ORDERINGS = {"<": lt, "<=": le, ">": gt, ">=": ge, "=": eq, "!=": ne}
-TRIES = 200
+TRIES = 500
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Template:
         parameters: the values of each parameter. Those that share a list never draw the same value.
         phrases: the ways to word each phrase, whose `{fields}` are parameters.
         constraints: such as `"low < high"`, between the answers' numbers.
+        allowed: parameters -> the combinations of their answers that may be drawn together.
         held_out: whether the whole template is kept for held-out questions.
 
     Raises:
@@ -74,6 +75,7 @@ class Template:
     parameters: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
     phrases: Mapping[str, Wordings] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
+    allowed: Mapping[tuple[str, ...], frozenset[tuple[str, ...]]] = field(default_factory=dict)
     held_out: bool = False
 
     def __post_init__(self) -> None:
@@ -132,15 +134,34 @@ class SynthItem:
         return {n: getattr(self, n) for n in names} | {"parameters": dict(self.parameters)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cue:
+    """A question says something exactly when its answer does something.
+
+    Args:
+        question: regular expression, looked for in the question in lower case (`"average|mean"`).
+        answer: regular expression, looked for in the answer (`AVG`, then an opening bracket).
+    """
+
+    question: str
+    answer: str
+
+    def holds(self, item: "SynthItem") -> bool:
+        """Whether both are there, or neither."""
+        said = re.search(self.question, item.question.lower())
+        return bool(said) == bool(re.search(self.answer, item.answer))
+
+
 @dataclass(frozen=True)
 class TemplateBank:
-    """Templates by name.
+    """Templates by name, and the cues that each of their questions must respect.
 
     Raises:
         InvalidArgument: two templates of one name.
     """
 
     templates: tuple[Template, ...]
+    cues: tuple[Cue, ...] = ()
 
     def __post_init__(self) -> None:
         names = [t.name for t in self.templates]
@@ -158,7 +179,7 @@ class TemplateBank:
 
     def only(self, *, held_out: bool) -> "TemplateBank":
         """The templates that are, or are not, held out as a whole."""
-        return TemplateBank(tuple(t for t in self.templates if t.held_out == held_out))
+        return TemplateBank(tuple(t for t in self.templates if t.held_out == held_out), self.cues)
 
 
 def render(template: Template, seed: int, *, held_out_wording: bool = False) -> SynthItem:
@@ -173,6 +194,13 @@ def render(template: Template, seed: int, *, held_out_wording: bool = False) -> 
         InvalidArgument: 200 draws of parameters broke a constraint, or no such wording exists.
     """
     values = draw_parameters(template, seed)
+    return compose(template, values, seed, held_out_wording=held_out_wording)
+
+
+def compose(
+    template: Template, values: Mapping[str, Value], seed: int, *, held_out_wording: bool = False
+) -> SynthItem:
+    """Word one item whose parameters are given; the seed chooses frame, phrases and words."""
     frames = template.frames.held_out if held_out_wording else template.frames.train
     if not frames:
         raise InvalidArgument(f"Template {template.name}: it has no held-out wording.")
@@ -207,17 +235,25 @@ def draw_parameters(template: Template, seed: int) -> dict[str, Value]:
             name: _pick(domain, seed, "parameter", name, attempt)[1]
             for name, domain in template.parameters.items()
         }
-        if _distinct(template, values) and all(_holds(c, values) for c in template.constraints):
+        if _fits(template, values):
             return values
     raise InvalidArgument(
-        f"Template {template.name}: {TRIES} draws broke {list(template.constraints)}; widen them."
+        f"Template {template.name}: {TRIES} draws of its parameters broke its constraints"
+        f" {list(template.constraints)} or are not allowed together; widen the lists."
     )
 
 
-def _distinct(template: Template, values: Mapping[str, Value]) -> bool:
-    """Whether parameters that share a list of values drew different ones."""
+def _fits(template: Template, values: Mapping[str, Value]) -> bool:
+    """Whether values obey the constraints; parameters that share a list must differ."""
     drawn = [(id(template.parameters[name]), value.answer) for name, value in values.items()]
-    return len(set(drawn)) == len(drawn)
+    return (
+        len(set(drawn)) == len(drawn)
+        and all(_holds(constraint, values) for constraint in template.constraints)
+        and all(
+            tuple(values[name].answer for name in names) in rows
+            for names, rows in template.allowed.items()
+        )
+    )
 
 
 def _holds(constraint: str, values: Mapping[str, Value]) -> bool:
