@@ -1,7 +1,32 @@
 """Strict fakes, a scripted endpoint, and contract checks, for tests of methods in any package."""
 
+from genwright.testing.contracts import (
+    HOSTILE_TEXTS,
+    ConstraintCase,
+    GeneratorCase,
+    LearnerCase,
+    StrategyCase,
+    VerifierCase,
+    check_contract,
+    contract_checks,
+)
 from genwright.testing.endpoint import Fault, ScriptedEndpoint
 from genwright.testing.fakes import Passes, Scripted, Uniform
 from genwright.testing.protocol import Reply
 
-__all__ = ["Fault", "Passes", "Reply", "Scripted", "ScriptedEndpoint", "Uniform"]
+__all__ = [
+    "HOSTILE_TEXTS",
+    "ConstraintCase",
+    "Fault",
+    "GeneratorCase",
+    "LearnerCase",
+    "Passes",
+    "Reply",
+    "Scripted",
+    "ScriptedEndpoint",
+    "StrategyCase",
+    "Uniform",
+    "VerifierCase",
+    "check_contract",
+    "contract_checks",
+]

@@ -1,0 +1,418 @@
+"""Sound methods keep every law; for each law there is a broken method that only breaks it."""
+
+from dataclasses import dataclass, field, replace
+from itertools import count
+from random import Random
+
+import numpy as np
+import pytest
+
+from genwright.core import (
+    Budget,
+    Cost,
+    InvalidArgument,
+    Outcome,
+    Sample,
+    Samples,
+    Stop,
+    Task,
+    Verdict,
+    Vocabulary,
+)
+from genwright.testing import (
+    ConstraintCase,
+    GeneratorCase,
+    LearnerCase,
+    Passes,
+    StrategyCase,
+    Uniform,
+    VerifierCase,
+    check_contract,
+    contract_checks,
+)
+
+CHOICES = ["heads", "tails"]
+
+
+def broken_laws(case, slot):
+    """Return the names of the laws that a case breaks."""
+    names = []
+    for law in contract_checks(slot):
+        try:
+            law(case)
+        except AssertionError as error:
+            names += [law.__name__] if str(error) else []
+    return names
+
+
+def test_a_slot_without_laws_is_named():
+    with pytest.raises(InvalidArgument, match=r"no laws for 'oven'; there are: .*'generator'"):
+        contract_checks("oven")
+
+
+@pytest.mark.parametrize("slot", ["generator", "verifier", "strategy", "constraint", "learner"])
+def test_every_law_has_a_name_that_says_it_and_a_broken_method(slot):
+    names = {law.__name__ for law in contract_checks(slot)}
+    assert names == {broken[1] for broken in BROKEN[slot]}
+    assert all(law.__doc__ for law in contract_checks(slot))
+
+
+# Generators.
+
+
+class Coin:
+    """A sound generator with a stream; `twist` breaks one thing."""
+
+    def __init__(self, twist=""):
+        self.twist, self.count, self.coin = twist, 0, Uniform(CHOICES)
+
+    def sample(self, prompt, n, *, seed, first=0):
+        self.count += 1
+        twist = self.twist
+        if twist == "remembers":
+            return Samples([self.count] * n)
+        if twist == "forgets first":
+            return self.coin.sample(prompt, n, seed=seed)
+        if twist == "eats the prompt":
+            prompt.clear()
+        if twist == "no seed":
+            seed = 0
+        if twist == "one draw for all":
+            return Samples(self.coin.sample(prompt, 1, seed=seed).values * n)
+        if twist == "one too many" and n:
+            n, first = n + (n == 1), first
+        drawn = self.coin.sample(prompt, n, seed=seed, first=first)
+        if twist == "free":
+            drawn.costs = [Cost()] * n
+        if twist == "earns":
+            drawn.costs = [Cost(draws=1, money=-1.0)] * n
+        if twist == "NaN":
+            return Samples(drawn.values, [NAN] * n)
+        return drawn
+
+    def stream(self, prompt, n, *, seed, first=0):
+        drawn = self.sample(prompt, n, seed=seed, first=first)
+        indices = range(n) if self.twist == "stream from 0" else range(first, first + n)
+        if self.twist == "stream shuffles":
+            drawn = drawn[::-1]
+        yield from reversed(list(zip(indices, drawn, strict=True)))
+
+
+NAN = float("nan")
+
+
+def coin(twist=""):
+    return GeneratorCase(make=lambda: Coin(twist), prompt=["p"], n=6)
+
+
+# Verifiers.
+
+
+@dataclass(frozen=True)
+class IsSeven:
+    twist: str = ""
+    calls: list = field(default_factory=list)
+
+    def check(self, samples):
+        twist = self.twist
+        self.calls.append(1)
+        if twist == "sorts":
+            samples.values.sort()
+        verdicts = [self.verdict(value) for value in samples.values]
+        if twist == "drops duplicates of the batch" and len(verdicts) > 1:
+            return verdicts[:-1]
+        if twist == "first wins":
+            first = verdicts[0].score if verdicts else 0
+            return [v if i == 0 or not first else Verdict.fail() for i, v in enumerate(verdicts)]
+        if twist == "moody" and len(self.calls) > 1:
+            return [Verdict.fail() for _ in verdicts]
+        return verdicts
+
+    def verdict(self, value):
+        if self.twist == "blind":
+            return Verdict.fail()
+        if self.twist == "kind":
+            return Verdict.ok()
+        try:
+            passed = int(value) == 7
+        except ValueError:
+            if self.twist == "fragile":
+                raise
+            passed = False
+        if self.twist == "evidence of bytes":
+            return Verdict.ok(b"7") if passed else Verdict.fail(b"")
+        return Verdict.ok() if passed else Verdict.fail()
+
+
+def seven(twist=""):
+    return VerifierCase(
+        make=lambda: IsSeven(twist),
+        gold=["7", " 07"],
+        corrupted=["8", "77"],
+        hostile=["", "x", "("],
+    )
+
+
+# Strategies.
+
+TURNS = count()
+
+
+@dataclass(frozen=True)
+class FirstHeads:
+    """Draw until heads, at most ten draws, two a call."""
+
+    twist: str = ""
+
+    def run(self, generator, task, budget, seed):
+        twist = self.twist
+        drawn = Samples()
+        stop, checked = None, Cost()
+        if twist == "edits the task":
+            task.prompt.append("more")
+        if twist == "moody":
+            seed = next(TURNS) % 2
+        while stop is None:
+            n = 2 if twist == "no room" else budget.room(drawn.cost + checked, 2)
+            if twist == "at least one":
+                n = max(n, 1)
+            if twist == "blind to tokens" and budget.draws is None:
+                n = 2
+            if n == 0 or (twist == "no room" and budget.is_spent(drawn.cost)):
+                break
+            first = 0 if twist == "no first" else len(drawn)
+            batch = generator.sample(task.prompt, n, seed=seed, first=first)
+            drawn += batch
+            verdicts = task.verifier.check(batch)
+            checked += sum((v.cost for v in verdicts), Cost())
+            stop = Stop.COMPLETE if len(drawn) >= 10 else None
+        chosen = next((s for s in drawn if s.value == "heads"), None)
+        stop = stop or (Stop.COMPLETE if twist == "no reason" else Stop.BUDGET)
+        if twist == "chooses its own":
+            chosen = Sample("edge")
+        if twist == "hides a draw":
+            drawn = drawn[1:]
+            chosen = None
+        info = {"votes": {("heads",): 1}} if twist == "tuple keys" else {"draws": len(drawn)}
+        return Outcome(chosen, drawn, stop, info)
+
+
+def heads(twist=""):
+    task = Task(["p"], Passes(lambda value: value == "heads"), data={"a": [1]})
+    return StrategyCase(
+        make=lambda: FirstHeads(twist), generator=Uniform(CHOICES), task=task, batch=2
+    )
+
+
+# Constraints.
+
+PIECES = [b"", b"a", b"b", b"c", b"ab", b"bc"]
+LETTERS = Vocabulary(PIECES, frozenset({0}), lambda text: ["?abc".index(c) for c in text])
+WORDS = {b"abc", b"abca", b"cab"}
+
+
+class State:
+    def __init__(self, twist, text=b""):
+        self.twist, self.text = twist, text
+
+    def mask(self):
+        twist = self.twist
+        words = WORDS | {b"bb"} if twist == "one word too many" else WORDS
+        allowed = [any(w.startswith(self.text + piece) for w in words) for piece in PIECES]
+        allowed[0] = self.text in words
+        if twist == "dead end" and self.text == b"c":
+            allowed = [False] * len(PIECES)
+        if twist == "never ends":
+            allowed = [False, *[True] * 5]
+        if twist == "misses a word" and not self.text:
+            allowed[3] = False
+        if twist == "bytes":
+            return np.array(allowed, dtype=np.uint8)
+        return np.array(allowed)
+
+    def advance(self, token):
+        if self.twist == "refuses" and PIECES[token] == b"ab":
+            raise ValueError("no such token here")
+        self.text += PIECES[token]
+
+    def fork(self):
+        return self if self.twist == "same fork" else State(self.twist, self.text)
+
+    @property
+    def accepting(self):
+        if self.twist == "never ends":
+            return False
+        if self.twist == "accepts early" and self.text == b"ab":
+            return True
+        return bool(self.mask()[0])
+
+    def forced(self):
+        if self.twist == "forces one of two" and not self.text:
+            return [1]
+        if self.text in WORDS:
+            return []
+        rests = {w[len(self.text) :] for w in WORDS if w.startswith(self.text)}
+        shared = next(iter(rests)) if len(rests) == 1 else b""
+        return [PIECES.index(bytes([byte])) for byte in shared]
+
+
+class Words:
+    def __init__(self, twist=""):
+        self.twist = twist
+
+    def compile(self, vocabulary):
+        return self
+
+    def start(self):
+        if self.twist == "one state":
+            self.state = getattr(self, "state", None) or State("")
+            return self.state
+        return State(self.twist)
+
+
+def words(twist=""):
+    return ConstraintCase(
+        make=lambda: Words(twist),
+        vocabulary=LETTERS,
+        members=["abc", "abca", "cab"],
+        outsiders=["", "ab", "abcab"],
+        accepts=WORDS.__contains__,
+    )
+
+
+# Learners.
+
+
+@dataclass
+class Learned:
+    """A generator whose only weight is its list of choices."""
+
+    choices: list
+
+    def sample(self, prompt, n, *, seed, first=0):
+        return Uniform(self.choices).sample(prompt, n, seed=seed, first=first)
+
+
+@dataclass(frozen=True)
+class Imitate:
+    twist: str = ""
+
+    def fit(self, generator, data, *, seed):
+        twist = self.twist
+        rows = [row["completion"] for row in data]
+        if twist == "in place":
+            generator.choices[:] = rows
+            return Learned(rows)
+        if twist == "moody":
+            return Learned([Random().random() for _ in rows])
+        if twist == "eats the data":
+            data.pop()
+        return Learned(generator.choices if twist == "lazy" else rows)
+
+
+def imitate(twist=""):
+    data = [{"prompt": "p", "completion": "edge"}, {"prompt": "p", "completion": "lost"}]
+    return LearnerCase(
+        make=lambda: Imitate(twist), generator=lambda: Learned(list(CHOICES)), data=data, prompt="p"
+    )
+
+
+CASES = {
+    "generator": coin,
+    "verifier": seven,
+    "strategy": heads,
+    "constraint": words,
+    "learner": imitate,
+}
+BROKEN = {
+    "generator": [
+        ("remembers", "same_seed_gives_the_same_draws"),
+        ("forgets first", "draws_do_not_depend_on_how_they_are_asked_for"),
+        ("one too many", "as_many_draws_as_asked_for"),
+        ("free", "costs_add_up"),
+        ("earns", "costs_add_up"),
+        ("NaN", "log_probabilities_are_numbers"),
+        ("eats the prompt", "the_prompt_is_left_as_it_was"),
+        ("stream from 0", "a_stream_gives_the_same_draws"),
+        ("stream shuffles", "a_stream_gives_the_same_draws"),
+        ("no seed", "draws_differ"),
+        ("one draw for all", "draws_differ"),
+    ],
+    "verifier": [
+        ("blind", "gold_is_accepted"),
+        ("kind", "corrupted_is_rejected"),
+        ("fragile", "hostile_is_a_verdict"),
+        ("drops duplicates of the batch", "a_batch_equals_its_single_draws"),
+        ("first wins", "the_order_of_draws_is_irrelevant"),
+        ("moody", "the_same_draw_gets_the_same_verdict"),
+        ("sorts", "draws_are_left_as_they_were"),
+        ("evidence of bytes", "verdicts_can_be_recorded"),
+    ],
+    "strategy": [
+        ("moody", "same_seed_gives_the_same_outcome"),
+        ("hides a draw", "every_draw_is_reported"),
+        ("no first", "no_draw_is_made_twice"),
+        ("chooses its own", "the_choice_is_one_of_the_draws"),
+        ("no room", "a_budget_in_draws_is_exact"),
+        ("no reason", "a_budget_in_draws_is_exact"),
+        ("blind to tokens", "other_budgets_are_overshot_by_one_call_at_most"),
+        ("at least one", "an_empty_budget_draws_nothing"),
+        ("edits the task", "the_task_is_left_as_it_was"),
+        ("tuple keys", "what_it_reports_can_be_recorded"),
+    ],
+    "constraint": [
+        ("bytes", "masks_have_the_shape_of_the_vocabulary"),
+        ("dead end", "there_is_always_a_way_on"),
+        ("accepts early", "accepting_means_that_the_mask_allows_the_end"),
+        ("refuses", "allowed_tokens_can_be_taken"),
+        ("same fork", "forks_are_independent"),
+        ("one state", "draws_do_not_share_a_state"),
+        ("forces one of two", "forced_tokens_agree_with_the_masks"),
+        ("never ends", "finished_walks_belong_to_the_set"),
+        ("one word too many", "finished_walks_belong_to_the_set"),
+        ("misses a word", "members_are_allowed_and_outsiders_are_not"),
+    ],
+    "learner": [
+        ("in place", "the_generator_is_left_as_it_was"),
+        ("moody", "the_same_seed_gives_the_same_result"),
+        ("eats the data", "the_data_is_left_as_it_was"),
+        ("lazy", "something_is_learned"),
+    ],
+}
+
+
+@pytest.mark.parametrize("slot", CASES)
+def test_a_sound_method_keeps_every_law(slot):
+    check_contract(CASES[slot]())
+    assert broken_laws(CASES[slot](), slot) == []
+
+
+@pytest.mark.parametrize(
+    ("slot", "twist", "name"), [(slot, *pair) for slot in BROKEN for pair in BROKEN[slot]]
+)
+def test_a_broken_method_breaks_the_law(slot, twist, name):
+    case = CASES[slot](twist)
+    assert name in broken_laws(case, slot)
+    with pytest.raises(AssertionError):
+        check_contract(case)
+
+
+def test_a_generator_that_is_not_random_need_not_differ():
+    case = replace(coin("no seed"), random=False)
+    assert broken_laws(case, "generator") == []
+
+
+def test_a_learner_that_has_nothing_to_learn_may_return_a_copy():
+    assert broken_laws(replace(imitate("lazy"), changes=False), "learner") == []
+
+
+def test_the_stated_batch_is_the_overshoot_allowed():
+    """Two a call: one token past the limit is fine, and is not where one a call is stated."""
+    assert broken_laws(heads(), "strategy") == []
+    wrong = broken_laws(replace(heads(), batch=1), "strategy")
+    assert wrong == ["other_budgets_are_overshot_by_one_call_at_most"]
+
+
+def test_a_budget_of_more_than_is_needed_may_end_complete():
+    outcome, watch = heads().run(Budget(draws=10))
+    assert (outcome.stop, len(watch.drawn)) == (Stop.COMPLETE, 10)
