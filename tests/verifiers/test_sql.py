@@ -1,10 +1,13 @@
 """SQL is judged by its result, on real SQLite and DuckDB files, and can do no harm."""
 
+import gzip
 import json
 import random
 import sqlite3
 import time
-from itertools import permutations
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise, permutations
 
 import duckdb
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genwright.core import MissingFile, Samples, find
+from genwright.verifiers import sql_query
 from genwright.verifiers._sql_compare import difference, order_columns, same
 from genwright.verifiers.sql import SqlEquivalence, SqlResult, SqlRuns
 from genwright.verifiers.sql_query import bare_sql, run_query
@@ -357,3 +361,66 @@ def test_many_close_rows_are_paired_too():
     random.Random(0).shuffle(near)
     assert difference(gold, near) == ""
     assert difference(gold, [*near[:-1], ("a", -1.0)]) != ""
+
+
+def test_a_database_in_wal_mode_is_read_as_it_grows(tmp_path):
+    path = tmp_path / "log.sqlite"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("CREATE TABLE t (x)")
+    for n in range(1, 4):
+        writer.execute("INSERT INTO t VALUES (1)")
+        assert run_query(str(path), "SELECT count(*) FROM t").rows == ((n,),)
+    writer.close()
+
+
+def test_a_damaged_or_locked_database_is_nobodys_failure(tmp_path):
+    damaged = tmp_path / "damaged.sqlite"
+    damaged.write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
+    [verdict] = SqlRuns(database=str(damaged)).check(Samples(["SELECT 1"]))
+    assert verdict.passed is None
+    assert "cannot be opened" in verdict.evidence["reason"]
+    locked = tmp_path / "locked.sqlite"
+    writer = sqlite3.connect(locked, isolation_level=None)
+    writer.execute("CREATE TABLE t (x)")
+    check = SqlRuns(database=str(locked))
+    assert check.check(Samples(["SELECT x FROM t"]))[0].passed is True
+    writer.execute("BEGIN EXCLUSIVE")
+    for query in ("SELECT x FROM t", "SELECT x, 1 FROM t"):
+        [verdict] = check.check(Samples([query]))
+        assert verdict.passed is (True if query == "SELECT x FROM t" else None)  # one is cached
+    writer.execute("COMMIT")
+    assert check.check(Samples(["SELECT x, 1 FROM t"]))[0].passed is True
+    writer.close()
+
+
+def test_a_killed_process_is_replaced(database):
+    run_query(database, "SELECT 'before'")
+    for process in sql_query._workers.idle:
+        process.popen.kill()
+        process.popen.wait()
+    assert run_query(database, "SELECT 'after'").rows == (("after",),)
+
+
+def test_threads_share_the_processes(database):
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda i: run_query(database, f"SELECT {i}"), range(200)))
+    assert [answer.rows for answer in answers] == [((i,),) for i in range(200)]
+    assert len(sql_query._workers.idle) <= 9
+
+
+def test_spider_gold_passes_and_other_questions_of_the_database_fail(shared_data):
+    """Real pairs. Questions that share a result may pass: they are told by the result itself."""
+    with gzip.open(shared_data("sql/spider_dev.jsonl.gz"), "rt") as file:
+        rows = [json.loads(line) for line in file][:200]
+    checked = 0
+    for row, other in pairwise(rows):
+        path = str(shared_data(f"sql/spider/{row['db_id']}.sqlite"))
+        gold, wrong = run_query(path, row["query"]), run_query(path, other["query"])
+        check = SqlEquivalence(database=path, gold=row["query"])
+        verdicts = check.check(Samples([row["query"], other["query"]]))
+        assert verdicts[0].passed is True
+        if Counter(gold.rows) != Counter(wrong.rows):
+            assert verdicts[1].passed is False
+            checked += 1
+    assert checked >= 90

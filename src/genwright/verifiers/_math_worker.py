@@ -1,20 +1,13 @@
-"""The process that compares untrusted mathematics with sympy; started by `math_answer.py`, by path.
+"""Untrusted mathematics compared by sympy; runs in a process of its own (`_worker.py`).
 
-Sympy may take for ever, or all memory, on an answer such as 9**9**9**9. The parent kills this
-process at the time limit; memory and files are limited here.
+Sympy may take for ever, or all memory, on an answer such as 9**9**9**9: the parent then kills this
+process.
 """
 
-import contextlib
-import pickle
 import re
-import resource
-import sys
 from collections.abc import Callable
 from importlib import import_module
-from multiprocessing.connection import Connection
 from typing import Any
-
-ADDRESS_BYTES = 2 << 30
 
 
 def understood(text: str) -> list[Any]:
@@ -33,42 +26,31 @@ def understood(text: str) -> list[Any]:
     return []
 
 
-def equal(gold: str, answer: str) -> bool | None:
+def equal(gold: str, other: str) -> bool | None:
     """Tell whether two answers are equal; None where one of them is not mathematics."""
-    ours, theirs = understood(gold), understood(answer)
+    ours, theirs = understood(gold), understood(other)
     if not ours or not theirs:
         return None
     library: Any = import_module("math_verify")
     return library.verify(ours, theirs, timeout_seconds=None)
 
 
-def canonical(answer: str) -> str | None:
+def canonical(text: str) -> str | None:
     """Return one text for all ways to write an answer that sympy simplifies to the same."""
-    known = understood(answer)
+    known = understood(text)
     sympy: Any = import_module("sympy")
     return str(sympy.simplify(known[0])) if known else None
 
 
-def serve(channel: Connection) -> None:
-    """Answer (function, arguments) until the parent hangs up."""
+def prepare() -> None:
+    """Load libraries and grammars before the clock of a first comparison runs."""
+    equal("x+x", canonical("x+x") or "")
+
+
+def answer(name: str, *arguments: str) -> Any:
+    """Call `equal` or `canonical`; what sympy chokes on is not mathematics."""
     functions: dict[str, Callable[..., Any]] = {"equal": equal, "canonical": canonical}
-    equal("x+x", canonical("x+x") or "")  # imports and grammars load before the clock runs
-    channel.send_bytes(b"ready")
-    while True:
-        try:
-            name, *arguments = pickle.loads(channel.recv_bytes())
-        except EOFError:
-            return
-        try:
-            answer = functions[name](*arguments)
-        except Exception:  # sympy raises anything on nonsense: then it is not mathematics
-            answer = None
-        channel.send_bytes(pickle.dumps(answer))
-
-
-if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        serve(Connection(int(sys.argv[1])))
+    try:
+        return functions[name](*arguments)
+    except Exception:  # sympy raises anything on nonsense
+        return None

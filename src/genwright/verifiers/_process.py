@@ -3,8 +3,7 @@
 A check that runs inside a library (a database engine, a computer algebra system, a regular
 expression) can neither be interrupted nor have its memory limited from within. `Processes` keeps
 such checks in processes of their own: started on demand, one for each thread that asks at the same
-time, used again, ended with this process. A worker script is run by path with the number of its end
-of a socket as argument; it sends b"ready", then answers pickled requests until the socket closes.
+time, used again, ended with this process. What runs in them is `_worker.py`.
 """
 
 import atexit
@@ -38,10 +37,16 @@ class NoAnswer(Exception):
 
 
 class Processes:
-    """A pool of processes that run one script."""
+    """A pool of processes that run one script of this folder.
 
-    def __init__(self, script: str) -> None:
+    Args:
+        script: its file name.
+        mebibytes: address space of one process.
+    """
+
+    def __init__(self, script: str, mebibytes: int) -> None:
         self.script = Path(__file__).with_name(script)
+        self.mebibytes = mebibytes
         self.idle: list[_Process] = []
         self.lock = threading.Lock()
         atexit.register(self.close)
@@ -61,7 +66,10 @@ class Processes:
     def _process(self) -> "Generator[_Process, None, None]":
         with self.lock:
             process = self.idle.pop() if self.idle else None
-        process = process or _Process(self.script)
+        if process is not None and process.popen.poll() is not None:  # it died while it was idle
+            process.close()
+            process = None
+        process = process or _Process(self.script, self.mebibytes)
         try:
             yield process
         except BaseException:  # an interrupt too leaves an answer in the channel: never reuse it
@@ -85,12 +93,14 @@ class Processes:
 class _Process:
     """One process and the channel to it."""
 
-    def __init__(self, script: Path) -> None:
+    def __init__(self, script: Path, mebibytes: int) -> None:
+        loop = script.with_name("_worker.py")
         ours, theirs = socket.socketpair()
         try:
             self.popen = subprocess.Popen(
-                [sys.executable, "-P", str(script), str(theirs.fileno())],
+                [sys.executable, "-P", loop, script, str(theirs.fileno()), str(mebibytes)],
                 pass_fds=[theirs.fileno()],
+                start_new_session=True,  # an interrupt at the keyboard is for the program alone
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

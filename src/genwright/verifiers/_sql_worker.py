@@ -1,7 +1,6 @@
-"""The process that runs untrusted SQL: one query after another, read-only, within limits.
+"""Untrusted SQL, read-only and within limits; runs in a process of its own (`_worker.py`).
 
-It is started by `sql_query.py`, by path, and imports the standard library alone (and DuckDB when a
-DuckDB file is asked for), so that it starts in tens of milliseconds. What bounds a query:
+What bounds a query:
 
 - its statement may read tables and call functions, nothing else (SQLite: an authorizer that
   refuses every other action; DuckDB: one SELECT, no external access, locked configuration);
@@ -12,28 +11,25 @@ DuckDB file is asked for), so that it starts in tens of milliseconds. What bound
 """
 
 import contextlib
-import pickle
-import resource
 import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 ENGINE_BYTES = 256 << 20
 """Heap of the engine: sorts, hash tables and temporary tables live there, never on disk."""
 
-ADDRESS_BYTES = 4 << 30
-"""Address space of the process; DuckDB alone reserves more than one gibibyte."""
-
 VALUE_BYTES = 4_000_000
 """The longest text or blob that SQLite may build."""
 
 RESULT_BYTES = 64 << 20
 """What a result may hold, so that neither this process nor its parent swells."""
+
+LOCK_SECONDS = 0.25
+"""How long to wait for a writer: less than the parent's patience beyond the time limit."""
 
 OPCODES = 20_000
 """SQLite instructions between two looks at the clock: well below a millisecond."""
@@ -52,33 +48,42 @@ Answer = tuple[list[str], list[tuple[Any, ...]], str, bool, bool]
 """Columns, rows, error, whether the rows were cut, whether the engine came to an end by itself."""
 
 
-def serve(channel: Connection) -> None:
-    """Answer requests (database, dialect, sql, seconds, rows) until the parent hangs up."""
-    channel.send_bytes(b"ready")
-    while True:
-        try:
-            request = pickle.loads(channel.recv_bytes())
-        except EOFError:
-            return
-        channel.send_bytes(pickle.dumps(answer(*request)))
+def answer(what: str, *arguments: Any) -> Any:
+    """Answer ("run", database, dialect, sql, seconds, rows) or ("head", database)."""
+    return {"run": run, "head": head}[what](*arguments)
 
 
-def answer(database: str, dialect: str, sql: str, seconds: float, rows: int) -> Answer:
+def head(database: str) -> bytes:
+    """Return the bytes that tell what kind of file it is."""
+    try:
+        with Path(database).open("rb") as file:
+            return file.read(16)
+    except OSError:
+        return b""
+
+
+def run(database: str, dialect: str, sql: str, seconds: float, rows: int) -> Answer:
     """Run one query; whatever happens is part of the answer."""
-    run = _run_duckdb if dialect == "duckdb" else _run_sqlite
+    engine, connect = (
+        (_run_duckdb, _open_duckdb) if dialect == "duckdb" else (_run_sqlite, _open_sqlite)
+    )
+    try:
+        connection = _connection(database, dialect, connect)
+    except Exception as error:  # locked, damaged, vanished: no fault of the query
+        return [], [], f"the database cannot be opened: {error}", False, False
     deadline = time.monotonic() + seconds
     try:
-        return run(database, sql, deadline, rows)
+        return engine(connection, sql, deadline, rows)
     except MemoryError:
         return [], [], "out of memory", False, True
     except Exception as error:  # every complaint of an engine is the answer to a draw
         late = time.monotonic() >= deadline and "interrupt" in str(error).lower()
+        busy = "database is locked" in str(error)
         message = f"no answer within {seconds:g} s" if late else str(error)
-        return [], [], message, False, not late
+        return [], [], message, False, not late and not busy
 
 
-def _run_sqlite(database: str, sql: str, deadline: float, rows: int) -> Answer:
-    connection: sqlite3.Connection = _connection(database, "sqlite", _open_sqlite)
+def _run_sqlite(connection: sqlite3.Connection, sql: str, deadline: float, rows: int) -> Answer:
     connection.set_progress_handler(lambda: time.monotonic() > deadline, OPCODES)
     cursor = connection.cursor()
     try:
@@ -93,7 +98,8 @@ def _run_sqlite(database: str, sql: str, deadline: float, rows: int) -> Answer:
 
 
 def _open_sqlite(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+    address = f"{path.as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=LOCK_SECONDS)
     connection.text_factory = _text
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -120,10 +126,9 @@ def _authorize(action: int, _first: str | None, second: str | None, *_: str | No
     return sqlite3.SQLITE_OK
 
 
-def _run_duckdb(database: str, sql: str, deadline: float, rows: int) -> Answer:
+def _run_duckdb(connection: Any, sql: str, deadline: float, rows: int) -> Answer:
     import duckdb
 
-    connection = _connection(database, "duckdb", _open_duckdb)
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         return [], [], "not a query: one SELECT statement is allowed", False, True
@@ -191,11 +196,3 @@ def _gather(
         if len(got) > rows:
             return got[:rows], True
     return got, False
-
-
-if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        serve(Connection(int(sys.argv[1])))

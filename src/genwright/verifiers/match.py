@@ -94,4 +94,4 @@ def normalized(text: str) -> str:
     return text.strip(" \"'`“”‘’.") or text
 
 
-_workers = Processes("_regex_worker.py")
+_workers = Processes("_regex_worker.py", mebibytes=1024)

@@ -185,4 +185,4 @@ def _known(extract: str) -> None:
         )
 
 
-_workers = Processes("_math_worker.py")
+_workers = Processes("_math_worker.py", mebibytes=2048)

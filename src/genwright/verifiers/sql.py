@@ -19,7 +19,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from genwright.core import Cost, Samples, Verdict, method
@@ -76,7 +75,7 @@ class SqlEquivalence:
             trouble = f"the gold query returns more than {self.rows} rows; raise rows"
         if trouble:
             return [Verdict.undecided({"reason": trouble}) for _ in samples.values]
-        engine = dialect_of(Path(self.database)) if self.dialect == "auto" else self.dialect
+        engine = dialect_of(self.database) if self.dialect == "auto" else self.dialect
         order = order_columns(self.gold, engine, len(gold.columns))
         return [self._judge(gold, got, order) for got in _run(self, samples.values)]
 

@@ -10,11 +10,12 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from genwright.core import InvalidArgument, MissingFile
-from genwright.verifiers._process import NoAnswer, Processes
+from genwright.verifiers._process import START_SECONDS, NoAnswer, Processes
 from genwright.verifiers._text import fenced
 
 Dialect = Literal["auto", "sqlite", "duckdb"]
@@ -49,7 +50,7 @@ class QueryResult:
 
 
 def run_query(
-    database: str,
+    database: str | Path,
     sql: str,
     *,
     dialect: Dialect = "auto",
@@ -74,22 +75,19 @@ def run_query(
         raise InvalidArgument(
             f"run_query: seconds and rows must be positive, got {seconds} and {rows}."
         )
-    path = Path(database).resolve()
-    engine = dialect_of(path) if dialect == "auto" else dialect
-    if engine not in ("sqlite", "duckdb"):
+    if dialect not in ("sqlite", "duckdb", "auto"):
         raise InvalidArgument(f"run_query: dialect must be sqlite, duckdb or auto, got {dialect}.")
-    if not path.is_file():
-        raise MissingFile(f"there is no database {database!r}; give the path of an existing file.")
-    now = path.stat()
+    engine = dialect_of(database) if dialect == "auto" else dialect
+    path = Path(database).resolve()
     query = bare_sql(sql)
-    key = (str(path), now.st_mtime_ns, now.st_size, engine, query, seconds, rows)
+    key = (str(path), _state(path), engine, query, seconds, rows)
     known = _cache.get(key)
     if known is not None:
         return known
     start = time.perf_counter()
     answer: Any
     try:
-        answer = _workers.ask((str(path), engine, query, seconds, rows), seconds + GRACE)
+        answer = _workers.ask(("run", str(path), engine, query, seconds, rows), seconds + GRACE)
     except NoAnswer as reason:
         late = time.perf_counter() - start > seconds
         answer = [], [], f"no answer within {seconds:g} s" if late else str(reason), False, False
@@ -102,7 +100,8 @@ def run_query(
         truncated=cut,
         decided=decided,
     )
-    _cache.put(key, result)
+    if decided or result.seconds >= seconds:  # a locked file or a crash may be over next time
+        _cache.put(key, result)
     return result
 
 
@@ -116,25 +115,44 @@ def bare_sql(text: str) -> str:
     return (text if inside is None else inside).strip().rstrip("; \t\r\n")
 
 
-def dialect_of(path: Path) -> Literal["sqlite", "duckdb"]:
+def dialect_of(database: str | Path) -> Literal["sqlite", "duckdb"]:
     """Tell a SQLite file from a DuckDB file by its first bytes.
 
     Raises:
         MissingFile: there is no such file, or it is neither.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
+    path = Path(database).resolve()
+    if not path.is_file():
         raise MissingFile(
-            f"the database {str(path)!r} cannot be read ({error.strerror}); "
-            "give the path of a SQLite or DuckDB file."
-        ) from error
-    if head[8:12] == b"DUCK":
+            f"there is no database {str(database)!r}; give the path of a SQLite or DuckDB file."
+        )
+    found = _first_bytes(path, path.stat().st_ino)
+    if found[8:12] == b"DUCK":
         return "duckdb"
-    if head.startswith(b"SQLite format 3\0"):
+    if found == b"SQLite format 3\0":
         return "sqlite"
-    raise MissingFile(f"{str(path)!r} is neither a SQLite nor a DuckDB file; give one of those.")
+    raise MissingFile(
+        f"{str(database)!r} is neither a SQLite nor a DuckDB file; give one of those."
+    )
+
+
+@lru_cache(maxsize=256)
+def _first_bytes(path: Path, _inode: int) -> bytes:
+    """Read in the other process: closing a file here would drop the locks that SQLite holds here.
+
+    POSIX locks belong to the process, so a connection of our own to the same file would lose its.
+    """
+    return _workers.ask(("head", str(path)), GRACE + START_SECONDS)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes when the database does; in WAL mode that is the log beside it."""
+    state: list[int] = []
+    for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + ".wal")):
+        if file.exists():
+            now = file.stat()
+            state += [now.st_ino, now.st_mtime_ns, now.st_size]
+    return tuple(state)
 
 
 class _Cache:
@@ -164,5 +182,6 @@ def _cells(result: QueryResult) -> int:
     return 16 + len(result.rows) * len(result.columns)
 
 
-_workers = Processes("_sql_worker.py")
+# DuckDB alone reserves more than one gibibyte of addresses.
+_workers = Processes("_sql_worker.py", mebibytes=4096)
 _cache = _Cache()
