@@ -40,7 +40,7 @@ def integrated(matrix, x, y, alpha, beta_0):
     return shares * expected(cells[0, 1], 1, 1) * expected(cells[0, 0], 1, beta_0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(arrays(np.int64, (3, 4), elements=st.integers(0, 1)), st.sampled_from([2, 10]))
 def test_score_differences_are_log_posterior_odds(matrix, alpha):
     groups = B4(alpha_xy=alpha, beta_0=7).select(matrix)

@@ -26,7 +26,7 @@ def joint(matrix, x, y, theta):
     return weight
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(arrays(np.int64, (3, 4), elements=st.integers(0, 1)), THETAS)
 def test_the_posterior_is_the_sum_over_all_states(matrix, theta):
     total, right = 0.0, np.zeros(3)
