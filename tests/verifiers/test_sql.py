@@ -137,6 +137,8 @@ HOSTILE = [
     "UPDATE flights SET day = 9",
     "DELETE FROM flights",
     "DROP TABLE flights",
+    "UPDATE sqlite_master SET sql = ''",
+    "DELETE FROM sqlite_master",
     "CREATE TABLE other (x)",
     "CREATE TEMP TABLE other (x)",
     "ALTER TABLE flights RENAME TO other",
@@ -190,6 +192,12 @@ def test_a_query_without_end_is_cut_and_undecided(database, query):
     assert "0.3 s" in verdict.evidence["reason"]
     assert time.monotonic() - start < 20  # far above 0.3 s, for a machine that is busy
     assert run_query(database, "SELECT 1").rows == ((1,),)
+
+
+def test_json_and_window_functions_and_recursion_may_be_used(database):
+    assert run_query(database, "SELECT value FROM json_each('[1, 2]')").rows == ((1,), (2,))
+    query = "SELECT day, RANK() OVER (ORDER BY day) FROM flights WHERE note GLOB 'x*' ORDER BY 1"
+    assert run_query(database, query).rows == ((2, 1), (3, 2))
 
 
 def test_a_result_without_end_stops_at_the_memory_limit(database):

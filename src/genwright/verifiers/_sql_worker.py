@@ -119,8 +119,10 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _authorize(action: int, _first: str | None, second: str | None, *_: str | None) -> int:
+def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
     """Allow reading and calling functions; name the rest 'not authorized'."""
+    if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
+        return sqlite3.SQLITE_OK  # json_each asks for it; the file itself is open for reading only
     if action not in _READS or (action == sqlite3.SQLITE_FUNCTION and second in _FORBIDDEN):
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK

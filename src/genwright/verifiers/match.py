@@ -2,7 +2,7 @@
 
 Choose `ExactMatch` for short answers that have one spelling, `RegexMatch` for a form (a date, a
 code, a line that must occur). Exact match after normalization: Rajpurkar et al. 2016, "SQuAD",
-arXiv:1606.05250, Section 6. Ours: articles stay and only outer punctuation goes, since "the who"
+arXiv:1606.05250, Section 6.1. Ours: articles stay and only outer punctuation goes, since "the who"
 is not "who"; Unicode is brought to NFKC; a pattern that backtracks without end is cut off.
 """
 

@@ -4,14 +4,15 @@ Choose `SqlEquivalence` where a gold query is known, `SqlRuns` for the share of 
 SQL at all, and `SqlResult` as the answer of majority voting: draws that return the same table agree
 however differently they are written.
 
-Execution accuracy: Zhong, Xiong and Socher 2017, "Seq2SQL", arXiv:1709.00103, Section 4.
+Execution accuracy: Zhong, Xiong and Socher 2017, "Seq2SQL", arXiv:1709.00103 (Acc_ex).
 Order only where the gold query orders, and columns in any order on request: Zhong, Yu and Klein
 2020, "Semantic Evaluation for Text-to-SQL with Distilled Test Suites", arXiv:2010.02840. Ours:
 rows that tie under the gold query's ORDER BY may stand in any order where the ordering columns are
 shown; floats are compared within 1e-6; a time-out is undecided rather than wrong.
 
-Execution voting: Li et al. 2022, "Competition-Level Code Generation with AlphaCode",
-arXiv:2203.07814, Section 4.6 clusters programs by behaviour in the same way.
+Execution voting: Shi et al. 2022, "Natural Language to Code Translation with Execution",
+arXiv:2204.11454, Section 3 (MBR-EXEC; with a loss of 0 for equal results and 1 for others it is
+majority voting over results).
 """
 
 import json
@@ -133,7 +134,7 @@ class SqlRuns:
         ]
 
 
-@method(paper="arXiv:2203.07814", slot="key")  # `rows` would look like the slot source
+@method(paper="arXiv:2204.11454", slot="key")  # `rows` would look like the slot source
 @dataclass(frozen=True, kw_only=True)
 class SqlResult:
     """The result of a query as a vote: equal tables give equal keys, whatever the SQL looks like.
