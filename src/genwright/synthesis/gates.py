@@ -8,7 +8,6 @@ Ours; TemplateGSM (arXiv:2411.18104) keeps whatever runs.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlglot
@@ -41,7 +40,7 @@ def fault(database: str, sql: str) -> str | None:
 
 def _cut_badly(database: str, sql: str) -> str | None:
     """Say whether `ORDER BY x LIMIT k` cuts between equals, or orders by a NULL it keeps."""
-    dialect = dialect_of(Path(database))
+    dialect = dialect_of(database)
     query = sqlglot.parse_one(sql, read=dialect)
     order, limit, offset = (query.args.get(part) for part in ("order", "limit", "offset"))
     if order is None or limit is None:
