@@ -18,13 +18,16 @@ from genwright.core import InvalidArgument
 WORDS = re.compile(r"\w+(?:\.\d+)?|[<>=!]+")
 GRAM = 13
 
+Gram = tuple[str, ...]
+"""A run of words."""
 
-def normalised(text: str) -> tuple[str, ...]:
+
+def normalised(text: str) -> Gram:
     """Return the words, numbers and comparison signs of a text in lower case."""
     return tuple(WORDS.findall(text.lower()))
 
 
-def grams(text: str, n: int = GRAM) -> frozenset[tuple[str, ...]]:
+def grams(text: str, n: int = GRAM) -> frozenset[Gram]:
     """Return the runs of n words of a text; a shorter text is one run, an empty one has none."""
     words = normalised(text)
     runs = (words[i : i + n] for i in range(max(1, len(words) - n + 1)))
@@ -56,30 +59,42 @@ class Dedup:
         if not 0 < self.threshold <= 1:
             raise InvalidArgument(f"Dedup: threshold must be in (0, 1], got {self.threshold}.")
 
+    def start(self) -> "Seen":
+        """Return a memory that has kept nothing yet."""
+        return Seen(self)
+
     def reasons(self, texts: Sequence[str]) -> list[str | None]:
-        """Return, for each text, why it is dropped, or None where it is kept."""
-        forbidden = set[tuple[str, ...]]().union(*(grams(text) for text in self.against))
-        kept: list[frozenset[tuple[str, ...]]] = []
-        seen: set[tuple[str, ...]] = set()
-        holders: dict[tuple[str, ...], list[int]] = {}
-        answers: list[str | None] = []
-        for text in texts:
-            words, runs = normalised(text), grams(text, self.n)
-            near = {i for run in runs for i in holders.get(run, ())} if self.threshold < 1 else ()
-            if grams(text) & forbidden:
-                reason = "in the test set"
-            elif words in seen:
-                reason = "duplicate"
-            elif any(jaccard(runs, kept[i]) >= self.threshold for i in near):
-                reason = "near-duplicate"
-            else:
-                reason = None
-                seen.add(words)
-                for run in runs:
-                    holders.setdefault(run, []).append(len(kept))
-                kept.append(runs)
-            answers.append(reason)
-        return answers
+        """Return, for each text in turn, why it is dropped, or None where it is kept."""
+        seen = self.start()
+        return [seen.reason(text) for text in texts]
+
+
+class Seen:
+    """The texts kept so far under one `Dedup`."""
+
+    def __init__(self, settings: Dedup) -> None:
+        self._settings = settings
+        self._forbidden = set[Gram]().union(*(grams(text) for text in settings.against))
+        self._texts: set[Gram] = set()
+        self._kept: list[frozenset[Gram]] = []
+        self._holders: dict[Gram, list[int]] = {}
+
+    def reason(self, text: str) -> str | None:
+        """Return why a text is dropped; None, and it is kept from now on."""
+        words, runs = normalised(text), grams(text, self._settings.n)
+        if grams(text) & self._forbidden:
+            return "in the test set"
+        if words in self._texts:
+            return "duplicate"
+        near = {i for run in runs for i in self._holders.get(run, ())}
+        if any(jaccard(runs, self._kept[i]) >= self._settings.threshold for i in near):
+            return "near-duplicate"
+        self._texts.add(words)
+        if self._settings.threshold < 1:  # at 1 equal texts alone are dropped
+            for run in runs:
+                self._holders.setdefault(run, []).append(len(self._kept))
+            self._kept.append(runs)
+        return None
 
 
 def separation(

@@ -30,6 +30,9 @@ SAMPLE = 4000
 LONGEST = 40
 """Characters of the longest text that a question quotes."""
 
+SAYABLE = 0.9
+"""The least share of a text column's values that a question can quote."""
+
 IDENTITY = re.compile(
     r"(^|[_ ])(id|key|code|zip|phone|fax|number|no|year|url)$|ID$|Id$|Year$", re.I
 )
@@ -232,7 +235,7 @@ def _column(ask: Ask, table: str, name: str, key: bool, rows: int) -> Column:
         written=_written(ask, table, name),
         said=said(name),
         role=role,
-        values=() if key else values,
+        values=() if key else tuple(v for v in values if _sayable(v)),
         nulls=nulls,
     )
 
@@ -251,6 +254,13 @@ def _role(name: str, values: tuple[Any, ...], rows: int) -> Role:
     if re.search(r"date|time|phone|fax|zip|postal|url|mail", name, re.I):
         return "other"
     return "category" if few else "label" if 2 * len(values) > rows else "other"
+
+
+def _sayable(value: Any) -> bool:
+    """Whether a question can quote a value: a number, or a short text on one line."""
+    if isinstance(value, str):
+        return bool(value.strip()) and len(value) <= LONGEST and value.isprintable()
+    return isinstance(value, int | float)
 
 
 def _written(ask: Ask, table: str, column: str | None = None) -> str:
