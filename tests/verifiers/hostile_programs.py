@@ -64,15 +64,14 @@ HARM = [
      "refused"),
     ("new namespaces", "import ctypes\n"
      "print('refused' if ctypes.CDLL(None).unshare(0x10000000) else 'done')", "ok", "refused"),
-    ("outliving the warm parent", "import ctypes\n"
-     "print('refused' if ctypes.CDLL(None).prctl(1, 0, 0, 0, 0) else 'done')", "ok", "refused"),
     # memory
     ("memory as a list", "x = [0] * 10**9", "memory", ""),
-    ("memory as bytes", "x = []\nwhile True: x.append(bytes(10**7))", "memory", ""),
-    ("memory as a doubling text", "x = 'x'\nwhile True: x += x", "memory", ""),
+    ("memory as bytes", "x = []\nwhile True: x.append(bytes(10**7))", "memory timeout", ""),
+    ("memory as a doubling text", "x = 'x'\nwhile True: x += x", "memory timeout", ""),
     ("memory by mmap", REFUSE + "import mmap\nattempt(lambda: mmap.mmap(-1, 1 << 40))", "ok",
      "refused"),
-    ("an infinite generator", "import itertools\nx = list(itertools.count())", "memory timeout", ""),
+    ("an infinite generator", "import itertools\nx = list(itertools.count())",
+     "memory timeout", ""),
     ("memory that survives MemoryError", "x = []\nwhile True:\n    try:\n"
      "        x.append(bytes(10**6))\n    except MemoryError:\n        pass", "timeout memory", ""),
     ("a power tower", "x = 9**9**9", "timeout memory", ""),
@@ -179,7 +178,8 @@ CHEATS = [
      "lambda *_: os._exit(0))\nsignal.setitimer(signal.ITIMER_REAL, 0.05)\n"
      "def f(x):\n    time.sleep(0.3)\n    return 0"),
     ("leaving a copy behind", WRONG + "import os\nif os.fork():\n    os._exit(0)"),
-    ("printing success", WRONG + "print('OK\\n1 passed\\n{\"problem\": null, \"status\": \"ok\"}')"),
+    ("printing success", WRONG
+     + "print('OK\\n1 passed\\n{\"problem\": null, \"status\": \"ok\"}')"),
     ("writing success everywhere", WRONG + "import os\nfor fd in range(256):\n    try:\n"
      "        os.write(fd, b'{\"problem\": null, \"token\": \"0\"}\\n')\n"
      "    except OSError:\n        pass"),
@@ -212,7 +212,8 @@ CHEATS = [
      "while frame:\n    for value in list(frame.f_locals.values()):\n"
      "        if type(value) is str and len(value) == 32:\n"
      "            for fd in range(3, 64):\n                try:\n"
-     "                    os.write(fd, b'{\"problem\": null, \"token\": \"%s\"}' % value.encode())\n"
+     "                    os.write(fd, b'{\"problem\": null, \"token\": \"%s\"}'"
+     " % value.encode())\n"
      "                except OSError:\n                    pass\n    frame = frame.f_back\n"
      "os._exit(0)"),
     ("defining nothing", ""),

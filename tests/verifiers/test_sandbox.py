@@ -187,6 +187,22 @@ def test_a_warm_parent_killed_twice_during_a_check_leaves_it_undecided(sandbox):
         assert pool.run("").status == "ok"
 
 
+def test_a_check_does_not_outlive_its_warm_parent(sandbox):
+    """Even one that asked the kernel to be let live."""
+    with Sandbox(1, level=sandbox.level, seconds=30) as pool:
+        code = "import ctypes, time\nctypes.CDLL(None).prctl(1, 0, 0, 0, 0)\ntime.sleep(20)"
+        thread = threading.Thread(target=pool.run, args=(code,))
+        thread.start()
+        time.sleep(0.4)
+        alive = of_sandbox(pool)
+        assert alive
+        pool.close()
+        thread.join()
+        time.sleep(0.1)
+        names = {int(e.name) for e in Path("/proc").iterdir() if e.name.isdigit()}
+        assert not alive & names
+
+
 def test_many_threads_share_a_pool_and_each_gets_its_own_answer(sandbox):
     with ThreadPoolExecutor(8) as threads:
         values = threads.map(lambda i: sandbox.run(f"x = {i}", expression="x").value, range(40))

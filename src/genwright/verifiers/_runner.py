@@ -89,23 +89,31 @@ def decode(data: Any) -> Any:
     return {"tuple": tuple, "set": set, "frozenset": frozenset}[kind](decode(i) for i in body)
 
 
+def standard_streams() -> None:
+    """Make the streams programs will use, once, in the warm parent: descriptors change, they stay.
+
+    A check puts its own pipes under descriptors 0, 1 and 2.
+    """
+    sys.argv[:] = ["program.py"]
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, "r", closefd=False), encoding="utf-8")
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(
+            io.FileIO(descriptor, "w", closefd=False),
+            encoding="utf-8",
+            errors="backslashreplace",
+            write_through=True,
+        )
+        for descriptor in (1, 2)
+    )
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+
+
 def fresh_main() -> dict[str, Any]:
     """Return the namespace of a new `__main__`, put where the warm parent's own module was."""
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
     random.seed(0)  # it reseeds itself from the system in every fork
-    sys.argv[:] = ["program.py"]
-    sys.stdin = io.TextIOWrapper(io.FileIO(0, "r", closefd=False), encoding="utf-8")
-    sys.stdout = io.TextIOWrapper(
-        io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="backslashreplace",
-        write_through=True,
-    )  # fmt: skip
-    sys.stderr = io.TextIOWrapper(
-        io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace",
-        write_through=True,
-    )  # fmt: skip
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     return main.__dict__
 
 

@@ -55,6 +55,7 @@ class Zygote:
         self.jobs = 0
         if self.level == "namespaces":
             self._enter_namespaces()
+            self._filter(alone=False)
             self.enforced += ["files", "other processes", "leftovers", "calls"]
             self.enforced += [] if settings["network"] else ["network"]
         else:
@@ -97,10 +98,21 @@ class Zygote:
         if lock == "landlock":
             _confine.landlock(work)
         else:
-            _confine.seccomp(network=self.settings["network"], alone=self.level == "limits")
+            self._filter(alone=True)
+
+    def _filter(self, *, alone: bool) -> None:
+        network = self.settings["network"]
+        _confine.seccomp(_confine.seccomp_filter(network=network, alone=alone))
 
     def fresh_folder(self) -> str:
-        """Return an empty folder for one check."""
+        """Return an empty folder for one check, and name it in the environment."""
+        work = self._empty_folder()
+        for name in ("HOME", "TMPDIR"):
+            if os.environ.get(name) != work:
+                os.environ[name] = work
+        return work
+
+    def _empty_folder(self) -> str:
         self.jobs += 1
         if self.level == "namespaces":
             try:
@@ -168,23 +180,20 @@ class Zygote:
             os.closerange(low + 1, high)
         settings = self.settings
         _confine.limits(
-            cpu=int(job["wall"]) + 2,
-            memory_mb=settings["memory_mb"],
-            processes=settings["processes"] + (1 if self.level == "namespaces" else 0),
-            file_mb=settings["file_mb"],
+            CPU=int(job["wall"]) + 2,
+            AS=settings["memory_mb"] << 20,
+            NPROC=settings["processes"],
+            FSIZE=settings["file_mb"] << 20,
         )
         if self.user:
             _confine.become(self.user, reader=self.reader)
         elif self.level == "namespaces":
             _confine.keep_capabilities(0)
-        if LINUX:
+        if self.level == "limits" and LINUX:
             _confine.prctl(_confine.PR_SET_PDEATHSIG, signal.SIGKILL)
-        for lock in ("landlock", "seccomp"):
-            if lock in (("seccomp",) if self.level == "namespaces" else self.locks):
+            for lock in sorted(self.locks):
                 self._apply(lock, work)
         os.chdir(work)
-        os.environ.clear()
-        os.environ.update({"HOME": work, "TMPDIR": work, "PATH": "/usr/bin:/bin"})
         for name, text in job["files"].items():
             path = os.path.join(work, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -295,6 +304,9 @@ def main() -> None:
     reader = line.makefile("rb")
     settings = json.loads(reader.readline())
     os.environ.clear()
+    os.environ["PATH"] = "/usr/bin:/bin"
+    _confine.limits(NOFILE=64, CORE=0, MSGQUEUE=0, MEMLOCK=0)
+    _runner.standard_streams()
     try:
         zygote = Zygote(settings)
     except OSError as error:
