@@ -19,7 +19,7 @@ SHARED = r"""
 NUM: /-?[0-9]{1,6}(\.[0-9]{1,4})?/
 INT: /[1-9][0-9]{0,3}/
 DIGIT: /[0-9]/
-STR: /'([^'\n\\]|''){0,60}'/
+STR: /'([^'\x00-\x1f]|''){0,60}'/
 FMT: /'(%[YmdHMSjwW])([-: ]?%[YmdHMSjwW]){0,3}'/
 ALIAS: /[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,15}){1,3}/
 NAGG: /(SUM|AVG|MIN|MAX|TOTAL)\((DISTINCT )?/
@@ -101,12 +101,16 @@ def _scope(schema: Schema, tables: tuple[str, ...], s: str) -> list[str]:
 
 def _select(schema: Schema, tables: tuple[str, ...], s: str, num: bool, text: bool) -> list[str]:
     kinds = [f"num2a_{s}"] + ([f"text1a_{s}"] if text else [])
-    solid = [f"key2a_{s}"] + ([f"text1a_{s}"] if text else [])
     plain = [f"key1p_{s}"] + (
         [f"TEXTCOL_{s}", f"func1p_text_{s}", f"case_text_{s}"] if text else []
     )
-    rest = f'(" WHERE " cond_{s})? (group_{s})? (order_{s})? limit?'
-    inner = f'(" WHERE " flat_{s})? (group_{s})? (order_{s})? limit?'
+    order: list[str] = []
+    for mode in "ap":  # without GROUP BY, SQLite refuses to order by an aggregate
+        key = _any([f"key2{mode}_{s}"] + ([f"text1{mode}_{s}"] if text else []))
+        order.append(f"okey{mode}_{s}: ({key}) dir?")
+        order.append(f'order{mode}_{s}: " ORDER BY " okey{mode}_{s} (", " okey{mode}_{s}){{0,3}}')
+    end = f"(group_{s} ordera_{s}? | orderp_{s})? limit?"
+    rest, inner = f'(" WHERE " cond_{s})? {end}', f'(" WHERE " flat_{s})? {end}'
     return [
         f'query_{s}: "SELECT " "DISTINCT "? items_{s} " FROM " from_{s} {rest}',
         f'items_{s}: "*" | item_{s} (", " item_{s}){{0,7}}',
@@ -120,8 +124,7 @@ def _select(schema: Schema, tables: tuple[str, ...], s: str, num: bool, text: bo
         f"having_{s}: hpred_{s} (bool hpred_{s}){{0,3}}",
         f'hpred_{s}: num1a_{s} CMP hside_{s} | num1a_{s} " BETWEEN " NUM " AND " NUM',
         f'hside_{s}: num1a_{s} | "(" sub_num ")"',
-        f'order_{s}: " ORDER BY " okey_{s} (", " okey_{s}){{0,3}}',
-        f"okey_{s}: ({_any(solid)}) dir?",
+        *order,
         *_from(schema, tables, s),
     ]
 

@@ -7,7 +7,7 @@ no key at all joins wherever two tables share a column's name.
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -94,7 +94,7 @@ def read_schema(database: str, max_values: int) -> Schema:
 
 
 @contextmanager
-def opened(database: str) -> Iterator[sqlite3.Connection]:
+def opened(database: str) -> Generator[sqlite3.Connection]:
     """Open a SQLite file read-only."""
     path = Path(database)
     if not path.is_file():
