@@ -1,0 +1,103 @@
+"""Any Hugging Face causal language model as a `TokenModel`.
+
+The model's own layers run on the packed tokens of a step; only attention is ours. It is registered
+with `transformers` as an attention implementation, so every architecture that goes through that
+interface (nearly all decoder-only transformers) works unchanged: rotary embeddings, norms, experts
+and heads are the model's own. Choose it for any model that `nets.llama` does not cover.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genwright.core import Chunk, InvalidArgument, Vocabulary
+from genwright.generators.language.cache import Plan, Pool, PromptCache, RowCache
+
+ATTENTION = "genwright"
+_now = threading.local()
+
+
+def _attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """The attention that `transformers` calls: [1, heads, N, D] in, [1, N, heads, D] out."""
+    del attention_mask  # the plan knows who sees whom
+    if softcap is not None or others.get("s_aux") is not None:
+        raise InvalidArgument(
+            f"{type(module).__name__} caps its scores or adds sinks to them, which the engine's "
+            "attention does not do; choose a model without."
+        )
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    out = _now.plan.attend(module.layer_idx, q, k, v, scale, sliding_window)
+    return out[None], None
+
+
+class HFModel:
+    """A `transformers` causal model behind the engine's cache.
+
+    Args:
+        model: the loaded model, in evaluation mode; its attention implementation is replaced.
+        vocabulary: of its tokenizer, as wide as a logits row.
+    """
+
+    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
+        from transformers import AttentionInterface
+
+        AttentionInterface.register(ATTENTION, _attention)
+        model.set_attn_implementation(ATTENTION)
+        config = model.config.get_text_config()
+        heads = config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // heads
+        kinds = getattr(config, "num_key_value_heads", None) or heads
+        weight = model.get_input_embeddings().weight
+        self.model = model
+        self.vocabulary = vocabulary
+        self.context = int(config.max_position_embeddings)
+        self.pool = Pool(config.num_hidden_layers, kinds, size, weight.dtype, weight.device)
+
+    def new_cache(self, source: PromptCache | None = None, length: int = 0) -> PromptCache:
+        """Return a prompt's cache that starts with a copy of another's first tokens."""
+        return self.pool.prompt(source, length)
+
+    def branch(self, cache: PromptCache) -> RowCache:
+        """Return a cache that continues a prompt and shares its keys and values."""
+        return self.pool.branch(cache)
+
+    def keep(self, cache: RowCache, nodes: Sequence[int]) -> None:
+        """Keep one path of the draft tree that was appended last."""
+        self.pool.keep(cache, nodes)
+
+    def release(self, cache: PromptCache | RowCache) -> None:
+        """Free a cache."""
+        self.pool.release(cache)
+
+    @torch.inference_mode()
+    def step(self, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
+        """Append every chunk and return float32[rows, V] logits."""
+        plan = Plan(self.pool, chunks)
+        _now.plan = plan
+        try:
+            found = self.model(
+                input_ids=plan.tokens[None],
+                position_ids=plan.positions[None],
+                use_cache=False,
+                logits_to_keep=plan.outputs,
+            ).logits[0]
+        finally:
+            del _now.plan
+        plan.finish()
+        return found.float().cpu().numpy()

@@ -1,0 +1,218 @@
+"""A language model on this machine, by name or folder.
+
+Choose it whenever the weights fit: draws can be steered, every log-probability is known, and draws
+of one prompt share its prefill. Constructing one costs nothing; the weights are read at the first
+use and shared by every `LocalLM` of this process that differs in settings only.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from genwright.core import (
+    CompiledConstraint,
+    Constraint,
+    InvalidArgument,
+    LogitShaper,
+    Sample,
+    Samples,
+    Vocabulary,
+    method,
+)
+from genwright.generators.language.embedded import EMBEDDED
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+Prompt = str | Sequence[Mapping[str, str]]
+
+
+@method()
+@dataclass(frozen=True, kw_only=True)
+class LocalLM:
+    """A causal language model on this machine.
+
+    Args:
+        model: `"smollm2-135m-instruct"` (embedded), a Hugging Face name, or a folder with a saved
+            model or a `peft` adapter, which is merged into its base.
+        system: system message of every chat; empty for the chat template's own default.
+        template: the user's message, with `{prompt}` where the prompt goes.
+        chat: apply the tokenizer's chat template; False continues the plain text.
+        temperature: divides the logits; 0 takes the likeliest token.
+        top_p: keep the likeliest tokens that together hold this mass.
+        top_k: keep this many likeliest tokens; 0 keeps all.
+        min_p: keep tokens at least this fraction as likely as the likeliest.
+        max_new_tokens: the most tokens of a draw.
+        stop: texts before which a draw is cut.
+        logprobs: None, or how many likeliest alternatives to report per token.
+        constraints: what every draw satisfies, and shapers that change its odds.
+        dtype: "float32", "bfloat16", or "auto": the faster of them on this machine.
+        threads: of the network; None leaves torch's own choice.
+        batch: the most draws that run together.
+    """
+
+    model: str = EMBEDDED
+    system: str = ""
+    template: str = "{prompt}"
+    chat: bool = True
+    temperature: float = 0.8
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    max_new_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+    constraints: tuple[Constraint | LogitShaper, ...] = field(default=())
+    dtype: str = "auto"
+    threads: int | None = None
+    batch: int = 64
+
+    def __post_init__(self) -> None:
+        if "{prompt}" not in self.template:
+            raise InvalidArgument(
+                f"LocalLM: template must contain {{prompt}}, got {self.template!r}."
+            )
+        object.__setattr__(self, "stop", tuple(self.stop))  # task files bring lists
+        object.__setattr__(self, "constraints", tuple(self.constraints))
+        self._sampling()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The model's tokens; the first use loads the model."""
+        return self._load().vocabulary
+
+    def steered(self, *constraints: Constraint | LogitShaper) -> Self:
+        """Return this model with constraints and shapers added."""
+        return replace(self, constraints=(*self.constraints, *constraints))
+
+    def sample(self, prompt: Prompt, n: int, *, seed: int, first: int = 0) -> Samples[str]:
+        """Return draws `first` to `first + n - 1` for one prompt.
+
+        Each draw's `info` holds `tokens` (ids, without the end token), `finish_reason` ("stop": an
+        end token, a stop text, or nothing but an end was allowed; "length"; "constraint": nothing
+        was allowed; "cancelled"), `complete` (whether the draw ended where it may), `forced_tokens`
+        (written without a choice), `masked_mass` (nats of probability that the constraints took
+        away: the sum of -log of what they left at each choice), `seed`, and, if asked for,
+        `token_logprobs` and `top_logprobs`. `logprob` covers the tokens and the end token if one
+        was drawn; it is None if forced tokens at the end were never scored (set `logprobs`).
+        """
+        drawn = dict(self.stream(prompt, n, seed=seed, first=first))
+        return Samples.of(drawn[k] for k in sorted(drawn))
+
+    def stream(
+        self, prompt: Prompt, n: int, *, seed: int, first: int = 0
+    ) -> Iterator[tuple[int, Sample[str]]]:
+        """Yield (index of the draw, draw) in the order of finishing; leaving early cancels."""
+        yield from self.submit(prompt, n, seed=seed, first=first)
+
+    def submit(
+        self, prompt: Prompt, n: int = 1, *, seed: int, first: int = 0, watch: bool = False
+    ) -> Any:
+        """Return a `Ticket`: the draws as they come, token by token with `watch`, cancellable."""
+        from genwright.generators.language.request import Request
+
+        loaded = self._load()
+        compiled, shapers = self._steering(loaded.vocabulary)
+        return loaded.engine.submit(
+            Request(
+                prompt=self.encode(prompt),
+                n=n,
+                seed=seed,
+                first=first,
+                sampling=self._sampling(),
+                constraints=compiled,
+                shapers=shapers,
+                watch=watch,
+            )
+        )
+
+    def score(self, prompt: Prompt, completions: Sequence[str]) -> list[float]:
+        """Return the log-probability in nats of each completion, its end not included."""
+        from genwright.generators.language.request import Request
+
+        loaded = self._load()
+        scripts = [loaded.vocabulary.encode(text) for text in completions]
+        ticket = loaded.engine.submit(
+            Request(prompt=self.encode(prompt), n=len(scripts), scripts=scripts)
+        )
+        scores = {index: draw.logprob for index, draw in ticket}
+        return [float(scores[k] or 0.0) for k in range(len(scripts))]
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Return the token ids that a draw for this prompt continues.
+
+        Raises:
+            InvalidArgument: chat messages without `chat`, or a tokenizer without a chat template.
+        """
+        tokenizer = self._load().tokenizer
+        if not self.chat:
+            if not isinstance(prompt, str):
+                raise InvalidArgument("LocalLM: chat messages need chat=True, got chat=False.")
+            ids = tokenizer(self.template.replace("{prompt}", prompt))["input_ids"]
+            start = tokenizer.bos_token_id
+            return list(ids) or [tokenizer.eos_token_id if start is None else start]
+        if not tokenizer.chat_template:
+            raise InvalidArgument(f"{self.model} has no chat template: set chat=False.")
+        text = tokenizer.apply_chat_template(
+            self._messages(prompt), tokenize=False, add_generation_prompt=True
+        )
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _messages(self, prompt: Prompt) -> list[dict[str, str]]:
+        if isinstance(prompt, str):
+            prompt = [{"role": "user", "content": self.template.replace("{prompt}", prompt)}]
+        messages = [dict(message) for message in prompt]
+        if not messages or any(not {"role", "content"} <= m.keys() for m in messages):
+            raise InvalidArgument(
+                f"LocalLM: a message needs role and content, got {list(prompt)!r:.200}."
+            )
+        if self.system and messages[0]["role"] != "system":
+            messages.insert(0, {"role": "system", "content": self.system})
+        return messages
+
+    def _sampling(self) -> Any:
+        from genwright.generators.language.sampling import Sampling
+
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            max_new_tokens=self.max_new_tokens,
+            stop=self.stop,
+            logprobs=self.logprobs,
+        )
+
+    def _load(self) -> Any:
+        from genwright.generators.language.loading import load
+
+        return load(self.model, self.dtype, self.threads, self.batch)
+
+    def _steering(
+        self, vocabulary: Vocabulary
+    ) -> tuple[tuple[CompiledConstraint, ...], tuple[LogitShaper, ...]]:
+        compiled = (_compiled(c, vocabulary) for c in self.constraints if _masks(c))
+        return tuple(compiled), tuple(s for s in self.constraints if not _masks(s))
+
+
+def _masks(thing: Constraint | LogitShaper) -> "TypeIs[Constraint]":
+    return hasattr(thing, "compile")
+
+
+_cache: dict[tuple[Constraint, str], CompiledConstraint] = {}
+_KEPT = 64
+
+
+def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> CompiledConstraint:
+    """Compile once per constraint and vocabulary; the least recently used go first."""
+    try:
+        key = (constraint, vocabulary.fingerprint)
+        found = _cache.pop(key, None)
+    except TypeError:  # it holds a dict or a list and cannot be looked up
+        return constraint.compile(vocabulary)
+    if found is None:
+        found = constraint.compile(vocabulary)
+    _cache[key] = found
+    while len(_cache) > _KEPT:
+        _cache.pop(next(iter(_cache)), None)
+    return found

@@ -1,0 +1,109 @@
+"""What the engine is asked for (`Request`), and where its answers arrive (`Ticket`)."""
+
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from genwright.core import CompiledConstraint, DraftSource, InvalidArgument, LogitShaper, Sample
+from genwright.generators.language.sampling import Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """n draws that continue one prompt.
+
+    Args:
+        prompt: token ids, at least one.
+        n: how many draws.
+        seed: draw k uses `child_seed(seed, k)`.
+        first: index of the first draw.
+        sampling: how tokens are chosen.
+        constraints: a draw satisfies all of them.
+        shapers: change the odds before the constraints mask them, in this order.
+        drafts: guesses tokens ahead, so that one step can check many; changes no draw.
+        scripts: instead of sampling, follow these tokens, one list a draw, to learn their
+            log-probabilities.
+        watch: whether the ticket reports every token as it is chosen.
+    """
+
+    prompt: Sequence[int]
+    n: int = 1
+    seed: int = 0
+    first: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
+    constraints: tuple[CompiledConstraint, ...] = ()
+    shapers: tuple[LogitShaper, ...] = ()
+    drafts: DraftSource | None = None
+    scripts: Sequence[Sequence[int]] | None = None
+    watch: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.prompt):
+            raise InvalidArgument("Request: the prompt must hold at least one token, got none.")
+        if self.n < 0 or self.first < 0:
+            raise InvalidArgument(
+                f"Request: n and first must be 0 or more, got {self.n} and {self.first}."
+            )
+        if self.scripts is not None and len(self.scripts) != self.n:
+            raise InvalidArgument(f"Request: {self.n} draws but {len(self.scripts)} scripts.")
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of one draw, as it is chosen.
+
+    Args:
+        index: of the draw.
+        token: its id; None when only held-back text is released at the end of the draw.
+        text: what became certain: bytes of an unfinished character, and text that may yet turn out
+            to begin a stop string, are held back.
+    """
+
+    index: int
+    token: int | None
+    text: str
+
+
+Event = Token | tuple[int, Sample[str]]
+
+
+class Ticket:
+    """The answers to one request, as they come. Safe to read from any one thread.
+
+    Iterating yields (index, draw) in the order of finishing. `events` yields tokens too, where the
+    request asked to watch. Leaving the loop early cancels what is unfinished.
+    """
+
+    def __init__(self, request: Request, on_cancel: Callable[["Ticket"], None]) -> None:
+        self.request = request
+        self.cancelled = False
+        self._left = request.n
+        self._events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
+        self._on_cancel = on_cancel
+
+    def put(self, event: Event | BaseException) -> None:
+        """Hand over an event; the engine calls it."""
+        self._events.put(event)
+
+    def cancel(self) -> None:
+        """Give up the unfinished draws: they are handed over as they stand."""
+        if not self.cancelled:
+            self.cancelled = True
+            self._on_cancel(self)
+
+    def events(self) -> Iterator[Event]:
+        """Yield tokens and finished draws until every draw is finished."""
+        try:
+            while self._left:
+                event = self._events.get()
+                if isinstance(event, BaseException):
+                    self._left = 0
+                    raise event
+                self._left -= isinstance(event, tuple)
+                yield event
+        finally:
+            if self._left:
+                self.cancel()
+
+    def __iter__(self) -> Iterator[tuple[int, Sample[str]]]:
+        return (event for event in self.events() if isinstance(event, tuple))

@@ -1,0 +1,152 @@
+"""From logits to tokens: temperature, top-k, top-p, min-p, and inverse-CDF sampling.
+
+Every draw of a token takes one uniform number and reads the inverse of the cumulative distribution
+in the order of token ids, so the same number gives the same token however the work is batched.
+The cumulative sums are float64: in float32 the rounding of 10^5 additions would move boundaries
+between tokens by more than the rounding of the logits does.
+
+Top-p is nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751); min-p is Nguyen et al. 2024,
+arXiv:2407.01082. Filters apply in the order top-k, top-p, min-p, after temperature, each to what
+the one before it left.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genwright.core import InvalidArgument
+
+BLOCK = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the tokens of a draw are chosen.
+
+    Args:
+        temperature: divides the logits; 0 takes the likeliest token (the lowest id of equals).
+        top_p: keep the likeliest tokens that together hold this mass, in (0, 1].
+        top_k: keep this many of the likeliest tokens; 0 keeps all.
+        min_p: keep tokens at least this fraction as likely as the likeliest, in [0, 1).
+        max_new_tokens: the most tokens of a draw, at least 1.
+        stop: a draw ends before the first of these that its text comes to hold.
+        logprobs: None, or how many likeliest alternatives to report for every token. With it every
+            token is scored, forced ones at the end of a draw included, which may take one more
+            evaluation of the network.
+
+    Raises:
+        InvalidArgument: a value out of its range.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    max_new_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        ranges = (
+            ("temperature", "0 or more", 0 <= self.temperature < math.inf),
+            ("top_p", "above 0 and at most 1", 0 < self.top_p <= 1),
+            ("top_k", "0 (off) or more", self.top_k >= 0),
+            ("min_p", "at least 0 and below 1", 0 <= self.min_p < 1),
+            ("max_new_tokens", "1 or more", self.max_new_tokens >= 1),
+            ("logprobs", "None, 0 or more", self.logprobs is None or self.logprobs >= 0),
+        )
+        for name, allowed, fits in ranges:
+            if not fits:
+                raise InvalidArgument(f"{name} must be {allowed}, got {getattr(self, name)}.")
+        if isinstance(self.stop, str) or any(not text for text in self.stop):
+            raise InvalidArgument(f"stop must be a tuple of non-empty texts, got {self.stop!r}.")
+
+
+def choose(logits_BV: Tensor, settings: list[Sampling], uniforms: list[float]) -> list[int]:
+    """Choose one token a row.
+
+    Args:
+        logits_BV: float32, masked entries at -inf; each row has at least one finite entry.
+        settings: one a row.
+        uniforms: one number in [0, 1) a row.
+    """
+    weights = _weights(logits_BV, settings)
+    return invert(weights, torch.tensor(uniforms, dtype=torch.float64, device=weights.device))
+
+
+def _weights(logits_BV: Tensor, settings: list[Sampling]) -> Tensor:
+    """Return unnormalized float32 probabilities after temperature and filters; 1 at the top."""
+    top = logits_BV.max(1, keepdim=True).values
+    weights = logits_BV - top
+    temperatures = [s.temperature or 1.0 for s in settings]
+    if any(t != 1.0 for t in temperatures):
+        weights /= torch.tensor(temperatures, device=weights.device)[:, None]
+    weights.exp_()
+    greedy = [i for i, s in enumerate(settings) if s.temperature == 0]
+    if greedy:
+        best = logits_BV[greedy].argmax(1)
+        weights[greedy] = 0.0
+        weights[greedy, best] = 1.0
+    for i, s in enumerate(settings):
+        if s.temperature and (s.top_k or s.top_p < 1 or s.min_p):
+            _filter(weights[i], s)
+    return weights
+
+
+def _filter(weights_V: Tensor, s: Sampling) -> None:
+    """Set to zero, in place, what top-k, top-p and min-p leave out."""
+    if (s.top_k and s.top_k < len(weights_V)) or s.top_p < 1:
+        kept = _likeliest(weights_V, s)
+        values = weights_V[kept]
+        weights_V.zero_()
+        weights_V[kept] = values
+    if s.min_p:
+        weights_V[weights_V < s.min_p * weights_V.max()] = 0.0
+
+
+def _likeliest(weights_V: Tensor, s: Sampling) -> Tensor:
+    """Return the ids that top-k and top-p keep; equals are kept in the order of ids."""
+    size = min(s.top_k or 1024, len(weights_V))
+    while True:
+        values, order = weights_V.topk(size)
+        if s.top_p == 1:
+            break
+        mass = values.double().cumsum(0)
+        total = mass[-1] if s.top_k else weights_V.sum(dtype=torch.float64)
+        nucleus = int((mass < s.top_p * total).sum()) + 1
+        if nucleus <= size:
+            values, order = values[:nucleus], order[:nucleus]
+            break
+        if size == len(weights_V):
+            break
+        size = len(weights_V)
+    # topk breaks ties in any order: settle those at the edge by id
+    edge = values[-1]
+    above = order[values > edge]
+    ties = (weights_V == edge).nonzero()[:, 0][: len(order) - len(above)]
+    return torch.cat([above, ties])
+
+
+def invert(weights_BV: Tensor, uniforms_B: Tensor) -> list[int]:
+    """Return, row by row, the first id at which the cumulative weight exceeds u times the total.
+
+    Blocks of ids are summed first and only the block that holds the answer is walked.
+    """
+    b, v = weights_BV.shape
+    if v % BLOCK:
+        weights_BV = torch.nn.functional.pad(weights_BV, (0, BLOCK - v % BLOCK))
+    blocks = weights_BV.view(b, -1, BLOCK)
+    edges = blocks.sum(2, dtype=torch.float64).cumsum(1)
+    target = uniforms_B[:, None] * edges[:, -1:]
+    # strictly above the target: an id of weight zero never is, and u = 0 takes the first above 0
+    block = (edges <= target).sum(1, keepdim=True).clamp_(max=edges.shape[1] - 1)
+    before = torch.where(block > 0, edges.gather(1, (block - 1).clamp(min=0)), 0.0)
+    inner = blocks.gather(1, block[:, :, None].expand(-1, 1, BLOCK))[:, 0].double()
+    sums = inner.cumsum(1)
+    within = (sums <= target - before).sum(1)
+    # rounding can put the target past the block's own sum: then its last possible id is meant
+    last = BLOCK - 1 - (inner > 0).flip(1).to(torch.int8).argmax(1)
+    ids = block[:, 0] * BLOCK + torch.minimum(within, last)
+    return ids.tolist()
