@@ -28,6 +28,9 @@ _tokenizers_lock = Lock()
 _DEAD_END = "NoExtensionBias"
 """What llguidance says where no token fits and the draw may not end."""
 
+_ITEMS = 20_000
+"""Parser items in a row: ten times llguidance's default, which many-tabled SQL grammars exceed."""
+
 ALL_BYTES = Vocabulary(
     tokens=[bytes([i]) for i in range(256)] + [b""],
     eos=frozenset({256}),
@@ -70,6 +73,7 @@ class MatcherState:
             InvalidArgument: the token is not allowed here.
         """
         if not self.matcher.consume_token(token):
+            self.check_limits()
             tokens = self._compiled.vocabulary.tokens
             raise InvalidArgument(
                 f"advance: token {token} ({bytes(tokens[token])!r}) is not allowed here; "
@@ -93,7 +97,7 @@ class MatcherState:
     def check_limits(self) -> None:
         """Raise `ConstraintError` if llguidance gave up; a dead end is an empty mask, no error."""
         reason = self.matcher.get_error().partition("\n")[0]
-        if reason and reason != _DEAD_END:
+        if reason and reason != _DEAD_END and "doesn't satisfy" not in reason:
             name = self._compiled.name
             raise ConstraintError(f"{name}: llguidance gave up in mid-draw: {reason}")
 
@@ -192,7 +196,11 @@ def require_llguidance(needed_by: str) -> Any:
 
 def _compiled(name: str, grammar: str, vocabulary: Vocabulary) -> CompiledMatcher:
     tokenizer = _tokenizer(name, vocabulary)
-    matcher = require_llguidance(name).LLMatcher(tokenizer, grammar, log_level=0)
+    llguidance = require_llguidance(name)
+    limits = llguidance.LLParserLimits(
+        max_items_in_row=_ITEMS, step_max_items=20 * _ITEMS, verbose_errors=False
+    )
+    matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0, limits=limits)
     if matcher.is_error():
         raise ConstraintError(f"{name}: {matcher.get_error().partition('<state>')[0].strip()}")
     return CompiledMatcher(name=name, vocabulary=vocabulary, matcher=matcher)
