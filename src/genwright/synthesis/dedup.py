@@ -15,7 +15,7 @@ from typing import Any
 
 from genwright.core import InvalidArgument
 
-WORDS = re.compile(r"\w+(?:\.\d+)?|[<>=!]+")
+WORDS = re.compile(r"\w+(?:\.\d+)?|[<>!]?=|<>|[<>]")
 GRAM = 13
 
 Gram = tuple[str, ...]
