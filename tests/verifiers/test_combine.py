@@ -71,7 +71,7 @@ def test_weighted_decides_exactly_when_no_completion_could_differ(threshold):
 
 
 def test_a_sum_that_misses_by_rounding_has_reached_the_threshold():
-    check = Weighted(verifiers=three(), weights=(0.1, 0.2, 0.7), threshold=0.3)
+    check = Weighted(verifiers=three(), weights=(0.1, 0.7, 0.2), threshold=0.8)
     assert check.check(Samples([(1.0, 1.0, 0.0)]))[0].passed is True
     assert check.check(Samples([(1.0, 0.999, 0.0)]))[0].passed is False
 

@@ -98,6 +98,13 @@ def test_a_schema_that_is_wrong_or_remote_is_refused(schema):
         JsonSchemaValid(schema=schema).check(Samples(["1"]))
 
 
+def test_a_schema_in_another_file_is_not_read(tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text('{"type": "integer"}')
+    with pytest.raises(InvalidArgument, match="another document"):
+        JsonSchemaValid(schema={"$ref": other.as_uri()}).check(Samples(["1"]))
+
+
 @pytest.mark.parametrize("draft", ["draft7", "draft2020-12"])
 def test_the_official_suite_agrees(shared_data, draft):
     """Every schema that needs no other document; formats have files of their own, left out."""
@@ -145,6 +152,12 @@ def test_the_score_is_the_share_of_equal_fields():
 )  # fmt: skip
 def test_kinds_differ_but_not_kinds_of_numbers(gold, drawn, equal):
     assert fields(drawn, gold)[0] is equal
+
+
+def test_keys_with_slashes_are_not_paths():
+    gold = {"a/b": 1, "a": {"b": 2}}
+    assert fields(json.dumps(gold), gold) == (True, 1.0)
+    assert fields('{"a": {"b": 2}}', gold) == (False, 0.5)
 
 
 def test_equal_fields_do_not_excuse_a_broken_schema():

@@ -70,6 +70,7 @@ def test_thousands_may_have_commas(number):
         (r"\boxed{1", "boxed", None),
         ("2+3 = 5\n#### 5", "auto", "5"),
         ("The answer is 12.", "auto", "12"),
+        ("The answer is 3.\nNo. The answer is 12.", "auto", "12"),
         ("Final answer: $x^2$.", "answer_line", "x^2"),
         ("**Answer:** 7", "auto", "7"),
         ("16 - 3 - 4 = 9 eggs, 9 * 2 = $18.", "auto", "$18"),

@@ -70,6 +70,11 @@ def test_results_are_compared_and_not_texts(kind, request):
     assert passed(path, GOLD, *drawn) == list(drawn.values())
 
 
+def test_empty_results_of_another_width_differ(database):
+    empty = "SELECT carrier, day FROM flights WHERE day > 9"
+    assert passed(database, empty, "SELECT 'x', 1 WHERE 0", "SELECT 1 WHERE 0") == [True, False]
+
+
 def test_column_order_is_free_only_on_request(database):
     swapped = "SELECT COUNT(*), carrier FROM flights GROUP BY carrier"
     mixed = "SELECT 1, carrier FROM flights GROUP BY carrier"
@@ -116,6 +121,7 @@ def test_order_matters_only_where_the_gold_query_orders(database, gold, drawn, e
         ("SELECT a, COUNT(*) FROM t GROUP BY a ORDER BY COUNT(*)", (1,)),
         ("SELECT a, b FROM t ORDER BY c", (0, 1)),
         ("SELECT *, 1 FROM t ORDER BY b", (0, 1)),
+        ("SELECT *, 1 AS n FROM t ORDER BY n", (0, 1)),
         ("WITH c AS (SELECT a, b FROM t ORDER BY a) SELECT a, b FROM c", ()),
         ("SELECT a, b FROM t UNION SELECT a, b FROM u ORDER BY a", (0,)),
         ("SELECT RANK() OVER (ORDER BY a), b FROM t", ()),
@@ -361,6 +367,11 @@ def test_results_agree_exactly_when_some_pairing_of_rows_agrees(rows, rng):
     assert found <= by_hand
     if len({*rows} & {*other}) == 0 or rows == other:
         assert found == by_hand
+
+
+def test_integers_are_exact_however_large():
+    assert difference([(10**12,)], [(10**12 + 1,)]) != ""
+    assert difference([(10**12,)], [(10.0**12 + 1,)]) == ""
 
 
 def test_many_close_rows_are_paired_too():
