@@ -197,15 +197,13 @@ def load_for_training(model: str, *, rank: int, alpha: int) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from genwright.generators.language.embedded import model_folder
+    from genwright.generators.language.embedded import resolve
 
-    folder = model_folder(model)
+    folder = Path(resolve(model))
     adapter = folder / "adapter_config.json"
-    base = (
-        model_folder(json.loads(adapter.read_text())["base_model_name_or_path"])
-        if (adapter.exists())
-        else folder
-    )
+    base = folder
+    if adapter.exists():
+        base = Path(resolve(json.loads(adapter.read_text())["base_model_name_or_path"]))
     # A frozen weight needs no precision beyond what the products are computed in.
     frozen = rank > 0 and _computes_in_bfloat16("cuda" if torch.cuda.is_available() else "cpu")
     net = AutoModelForCausalLM.from_pretrained(
