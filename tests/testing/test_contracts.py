@@ -168,6 +168,9 @@ class FirstHeads:
         twist = self.twist
         drawn = Samples()
         stop, checked = None, Cost()
+        if twist == "plans first" and budget.room(Cost(), 1):
+            plan = generator.sample("a plan, please", 1, seed=seed)
+            budget = budget.after(plan.cost)
         if twist == "edits the task":
             task.prompt.append("more")
         if twist == "moody":
@@ -190,6 +193,8 @@ class FirstHeads:
         stop = stop or (Stop.COMPLETE if twist == "no reason" else Stop.BUDGET)
         if twist == "chooses its own":
             chosen = Sample("edge")
+        if twist == "earns":
+            drawn = Samples(drawn.values, drawn.logprobs, [Cost()] * len(drawn))
         if twist == "hides a draw":
             drawn = drawn[1:]
             chosen = None
@@ -351,6 +356,7 @@ BROKEN = {
     "strategy": [
         ("moody", "same_seed_gives_the_same_outcome"),
         ("hides a draw", "every_draw_is_reported"),
+        ("earns", "every_draw_is_reported"),
         ("no first", "no_draw_is_made_twice"),
         ("chooses its own", "the_choice_is_one_of_the_draws"),
         ("no room", "a_budget_in_draws_is_exact"),
@@ -411,6 +417,10 @@ def test_the_stated_batch_is_the_overshoot_allowed():
     assert broken_laws(heads(), "strategy") == []
     wrong = broken_laws(replace(heads(), batch=1), "strategy")
     assert wrong == ["other_budgets_are_overshot_by_one_call_at_most"]
+
+
+def test_draws_for_a_prompt_of_its_own_need_not_be_among_the_samples():
+    assert broken_laws(heads("plans first"), "strategy") == []
 
 
 def test_a_budget_of_more_than_is_needed_may_end_complete():
