@@ -96,6 +96,13 @@ def test_at_equal_cost_unmeasured_and_unaffordable_differ():
         equal_cost({"strong": strong}, {"weak": 1.0})
 
 
+@given(st.floats(1e-6, 1e3))
+def test_a_cost_buys_the_draws_it_is_the_price_of(price):
+    curve = coverage([Counts(1, 59)], range(1, 61))
+    rows = equal_cost({"it": curve}, {"it": price})
+    assert [row["it"] for row in rows] == list(curve.values)
+
+
 @pytest.mark.parametrize(("a", "b"), [(0.4, 3.0), (2.0, 1.0)])
 def test_the_prior_is_recovered_from_the_counts_it_predicts(a, b):
     """No noise: every count appears as often as the beta-binomial says, among 100,000 tasks."""

@@ -83,6 +83,18 @@ def test_a_budget_shortens_what_it_can_hope_for(limits):
     assert long.stop is Stop.GAVE_UP
 
 
+@pytest.mark.parametrize("limit", ["draws", "verifier_calls"])
+def test_a_tight_limit_is_known_before_the_first_draw(limit):
+    outcome = run(Sequential(n=1000, price=0.6), "n", **{limit: 1})
+    assert (len(outcome.samples), outcome.stop) == (0, Stop.GAVE_UP)
+    assert outcome.info["forgone"] == pytest.approx(0.5)
+
+
+def test_a_chance_equal_to_the_price_is_taken():
+    price = chance_of_success((0.5, 0.5), 0, 5)
+    assert len(run(Sequential(n=5, price=price), "ynnnn").samples) == 1
+
+
 def test_a_spent_budget_is_no_giving_up():
     outcome = run(Sequential(n=9), "n" * 9, new_tokens=4)
     assert (outcome.stop, len(outcome.samples)) == (Stop.BUDGET, 4)

@@ -3,7 +3,7 @@
 from math import inf, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from genwright.core import InvalidArgument, Samples
@@ -13,6 +13,9 @@ BALLOTS = st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.integers
 
 
 @given(BALLOTS, st.sampled_from(["share", "first", "abstain"]))
+@example([("a", 1), ("b", 2), ("a", 1)], "first")
+@example([("b", 1), ("a", 1)], "abstain")
+@example([("b", 1), ("a", 1)], "share")
 def test_the_win_is_shared_among_the_heaviest_answers_as_asked(ballots, ties):
     sums = {}
     for answer, weight in ballots:
