@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from genwright.core import codec
+from genwright.core import analysis, codec
 from genwright.core.environment import environment, redact
 from genwright.core.errors import InvalidArgument, LedgerError, MissingFile, nearest
 from genwright.core.migrations import migrate, pending
@@ -141,6 +141,10 @@ class Ledger:
         """Return the rows of one SQLite query."""
         with self._translated(), self._lock if self._shared else nullcontext():
             return self._connection().execute(sql, parameters).fetchall()
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Return the rows of one DuckDB query over the ledger's tables (`core/analysis.py`)."""
+        return analysis.query(self, sql, parameters)
 
     @contextmanager
     def write(self) -> Generator[sqlite3.Connection]:
