@@ -200,6 +200,21 @@ def test_a_query_without_end_is_cut_and_undecided(database, query):
     assert run_query(database, "SELECT 1").rows == ((1,),)
 
 
+def test_the_engine_itself_keeps_the_limits(database):
+    """So that a process is killed, and another started, only for what the engine cannot stop."""
+    assert run_query(database, "SELECT zeroblob(5000000)").error == "string or blob too big"
+    before = [process.popen.pid for process in sql_query._workers.idle]
+    assert not run_query(database, ENDLESS["recursion"], seconds=0.2).decided
+    assert [process.popen.pid for process in sql_query._workers.idle] == before
+
+
+@pytest.mark.parametrize("kind", ["database", "duck"])
+@pytest.mark.parametrize("rows", [1, 3, 4, 5])
+def test_a_result_holds_no_more_rows_than_allowed(kind, rows, request):
+    got = run_query(request.getfixturevalue(kind), "SELECT day FROM flights", rows=rows)
+    assert (len(got.rows), got.truncated) == (min(rows, 4), rows < 4)
+
+
 def test_json_and_window_functions_and_recursion_may_be_used(database):
     assert run_query(database, "SELECT value FROM json_each('[1, 2]')").rows == ((1,), (2,))
     query = "SELECT day, RANK() OVER (ORDER BY day) FROM flights WHERE note GLOB 'x*' ORDER BY 1"
