@@ -15,10 +15,11 @@ import sqlite3
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from genwright.core import MissingExtra
+from genwright.core import MissingExtra, method
 
 SCHEMA = """
 CREATE TABLE airlines (carrier TEXT PRIMARY KEY, name TEXT);
@@ -87,6 +88,22 @@ def flights_database(path: str | Path) -> Path:
     finally:
         Path(name).unlink(missing_ok=True)
     return target
+
+
+@method(slot="loader")
+@dataclass(frozen=True, kw_only=True)
+class FlightsDatabase:
+    """The flights that left New York City in 2013, as a SQLite file for `[data]` of a task file.
+
+    Args:
+        path: where the file goes; relative to the task file there.
+    """
+
+    path: str
+
+    def __call__(self) -> Path:
+        """Return the path, writing the file first where it is absent."""
+        return flights_database(self.path)
 
 
 def _data_folder() -> Path:

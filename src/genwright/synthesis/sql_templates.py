@@ -20,7 +20,7 @@ Zhang et al. 2024, arXiv:2411.18104. Ours: the splits, and dropping trivial resu
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +234,31 @@ class TemplateQuestions:
         bank = open_bank(self.bank, self.database)
         drawn = draw_questions(bank, self.database, split=self.split, n=self.n, seed=self.seed)
         return [question_row(item, self.split) for item in drawn.items]
+
+
+@method(paper="arXiv:2411.18104")
+@dataclass(frozen=True, kw_only=True)
+class HeldOutQuestions:
+    """Questions that training never sees, of several splits one after the other.
+
+    Args:
+        database: SQLite or DuckDB file.
+        bank: as for `TemplateQuestions`.
+        splits: which; `structures` is left out where the bank holds no template apart.
+        n: how many of each.
+        seed: the same seed gives the same questions.
+    """
+
+    database: str
+    bank: str = "schema"
+    splits: tuple[str, ...] = ("parameters", "phrasings", "structures")
+    n: int = 24
+    seed: int = 1
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of every split, as `TemplateQuestions` makes them."""
+        source = TemplateQuestions(database=self.database, bank=self.bank, n=self.n, seed=self.seed)
+        return [row for split in self.splits for row in replace(source, split=split).rows()]
 
 
 def question_row(item: SynthItem, split: str) -> dict[str, Any]:
