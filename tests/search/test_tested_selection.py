@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genwright.core import Budget, Cost, InvalidArgument, Stop, Task
-from genwright.search.b4 import B4, CodeT, MaxPass
+from genwright.search.b4 import B4, CodeT, MaxPass, MBRExec
 from genwright.search.tested_selection import TEST_PROMPT, TestedSelection, pass_matrix, settled
 from genwright.testing import Scripted
 from genwright.verifiers.sandbox import Sandbox
@@ -61,6 +61,21 @@ def test_programs_and_tests_weigh_as_often_as_they_were_drawn(sandbox):
     assert outcome.chosen.value == SQUARE
 
 
+def test_at_most_so_many_tests_are_taken_from_one_text(sandbox):
+    text = "\nassert ".join(f"double({i}) == {2 * i}" for i in range(7))
+    assert solve([RIGHT], [text], sandbox)[0].info["tests"] == 5
+    assert solve([RIGHT], [text, "double(0) == 0"], sandbox, tests_per_text=2)[0].info["tests"] == 2
+
+
+def test_the_size_of_a_set_counts_every_draw(sandbox):
+    programs = [ZERO, SQUARE, SAME, SQUARE]
+    outcome, _ = solve(programs, ["double(3) == 9"], sandbox, selector=MBRExec())
+    assert outcome.info["groups"] == [
+        {"draws": [0, 2], "score": 2.0},
+        {"draws": [1, 3], "score": 2.0},
+    ]
+
+
 def test_a_program_that_cannot_be_judged_is_left_out_not_failed(sandbox):
     outcome, _ = solve([SLOW, RIGHT], TESTS, sandbox, seconds=0.3)
     assert outcome.chosen.value == RIGHT
@@ -90,6 +105,7 @@ def test_a_draw_that_is_a_whole_program_may_be_fenced(sandbox):
         (Budget(draws=7), 4, 3, 4),  # running what was drawn takes no draws
         (Budget(verifier_calls=2), 4, 3, 2),
         (Budget(new_tokens=4), 4, 0, 0),
+        (Budget(seconds=1e-9), 4, 3, 1),
     ],
 )
 def test_the_budget_covers_programs_tests_and_execution(sandbox, budget, programs, texts, calls):
@@ -99,6 +115,13 @@ def test_the_budget_covers_programs_tests_and_execution(sandbox, budget, program
     assert outcome.cost.verifier_calls == calls
     assert outcome.stop is (Stop.COMPLETE if programs + texts + calls == 11 else Stop.BUDGET)
     assert (outcome.chosen is None) == (programs == 0)
+
+
+def test_a_program_that_never_loads_is_unknown_everywhere(sandbox):
+    cells, _ = pass_matrix(
+        ["while True: pass"], ["assert True", "assert False"], seconds=0.2, sandbox=sandbox
+    )
+    assert cells == [[None, None]]
 
 
 def test_the_matrix_of_real_programs(sandbox):
