@@ -173,6 +173,16 @@ class SqlResult:
         digest = blake2b(key.encode(), digest_size=16).hexdigest()
         return f"{len(got.columns)} columns, {len(table)} rows: {table[0][:80]}... {digest}"
 
+    def show(self, text: str) -> QueryResult:
+        """Return the result itself, for people.
+
+        Raises:
+            MissingFile: there is no such database.
+        """
+        return run_query(
+            self.database, text, dialect=self.dialect, seconds=self.seconds, rows=self.rows
+        )
+
 
 def _run(
     check: SqlEquivalence | SqlRuns | SqlResult, texts: Sequence[Any]
