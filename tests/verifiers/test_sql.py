@@ -203,6 +203,12 @@ def test_a_query_without_end_is_cut_and_undecided(database, query):
 def test_the_engine_itself_keeps_the_limits(database):
     """So that a process is killed, and another started, only for what the engine cannot stop."""
     assert run_query(database, "SELECT zeroblob(5000000)").error == "string or blob too big"
+    sort = (
+        "WITH RECURSIVE c(x) AS (SELECT randomblob(1000000) UNION ALL SELECT randomblob(1000000) "
+        "FROM c LIMIT 400) SELECT max(length(x)) FROM (SELECT x FROM c ORDER BY x LIMIT 400)"
+    )
+    assert run_query(database, sort, seconds=60).error == "out of memory"
+    assert run_query(database, sort.replace("400", "9"), seconds=60).rows == ((1_000_000,),)
     before = [process.popen.pid for process in sql_query._workers.idle]
     assert not run_query(database, ENDLESS["recursion"], seconds=0.2).decided
     assert [process.popen.pid for process in sql_query._workers.idle] == before
