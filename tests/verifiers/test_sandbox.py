@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genwright.core import InvalidArgument, SandboxError
-from genwright.verifiers._runner import decode, encode
+from genwright.verifiers._plain_data import decode, encode
 from genwright.verifiers.sandbox import Program, Sandbox, default_sandbox
 
 TESTS = "# secret-test\nassert f(1) == 2\n"
@@ -125,6 +125,30 @@ def test_tests_in_their_own_process_stop_the_deep_cheats_that_a_shared_one_canno
     assert sandbox.execute(shared).status == "ok"  # the documented risk; if this fails, say so
     apart = Program(code=code, tests=(TESTS,), entry_point="f")
     assert sandbox.execute(apart).status in ("error", "killed", "timeout")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "{'value': {}}",
+        "{'value': {'set': [[]]}}",
+        "{'value': __import__('functools').reduce(lambda v, _: [v], range(980), 0)}",
+        "{'value': {'range': ['1', '1', '0']}}",
+        "{'tests': 7}",
+        "{'tests': [7]}",
+        "{'tests': [{'problem': 7}]}",
+    ],
+)
+def test_a_forged_report_is_an_answer_never_an_exception(sandbox, forged):
+    code = "import json, os, sys\nclass S:\n    def write(self, text): pass\n    def flush(self):\n"
+    code += "        frame = sys._getframe()\n        while 'order' not in frame.f_locals:\n"
+    code += "            frame = frame.f_back\n        token = frame.f_locals['order']['token']\n"
+    code += f"        report = {{'problem': None, 'token': token, **{forged}}}\n"
+    code += "        os.write(frame.f_locals['report'], json.dumps(report).encode())\n"
+    code += "        os._exit(0)\nsys.stdout = S()"
+    execution = sandbox.run(code)
+    assert execution.status == "error"
+    assert execution.problem["type"] in ("Nonsense", "EarlyExit")
 
 
 def test_every_check_starts_from_the_same_state(sandbox):

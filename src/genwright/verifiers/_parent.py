@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genwright.core import SandboxError
-from genwright.verifiers import _runner
 
-decode = _runner.decode
 LONGEST_ANSWER = 64 << 20
 
 

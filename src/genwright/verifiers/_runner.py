@@ -16,7 +16,12 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genwright.verifiers._plain_data import decode, encode
+else:  # a neighbour in the bare interpreter, which knows no packages
+    from _plain_data import decode, encode
 
 _dumps, _loads, _write, _read, _exit = json.dumps, json.loads, os.write, os.read, os._exit
 _exec, _compile, _eval, _len = exec, compile, eval, len
@@ -31,62 +36,6 @@ _exceptions = {
     for name, kind in vars(builtins).items()
     if _isinstance(kind, type) and issubclass(kind, Exception)
 }
-
-ATOMS = (type(None), bool, str)
-
-
-def encode(value: Any, depth: int = 0) -> Any:
-    """Write plain data as JSON that keeps types apart.
-
-    Raises:
-        TypeError: not plain data: only exact built-in types are, since a subclass may bring an
-            `__eq__` of its own.
-    """
-    kind = _type(value)
-    if kind in ATOMS:
-        return value
-    if depth > 200:
-        raise TypeError("the value is nested deeper than 200 levels")
-    if kind is int:
-        return {"i": hex(value)}  # decimal digits would be quadratic, and Python limits them
-    if kind is float:
-        return {"f": value.hex()}
-    if kind is complex:
-        return {"c": [value.real.hex(), value.imag.hex()]}
-    if kind in (bytes, bytearray):
-        return {kind.__name__: value.hex()}
-    if kind is range:
-        return {"range": [hex(value.start), hex(value.stop), hex(value.step)]}
-    if kind is list:
-        return [encode(item, depth + 1) for item in value]
-    if kind in (tuple, set, frozenset):
-        return {kind.__name__: [encode(item, depth + 1) for item in value]}
-    if kind is dict:
-        pairs = [[encode(k, depth + 1), encode(v, depth + 1)] for k, v in value.items()]
-        return {"dict": pairs}
-    raise TypeError(f"a value of type {kind.__name__} is not plain data")
-
-
-def decode(data: Any) -> Any:
-    """Undo `encode`."""
-    if _type(data) is list:
-        return [decode(item) for item in data]
-    if _type(data) is not dict:
-        return data
-    kind, body = next(iter(data.items()))
-    if kind == "i":
-        return int(body, 16)
-    if kind == "f":
-        return float.fromhex(body)
-    if kind == "c":
-        return complex(*map(float.fromhex, body))
-    if kind == "dict":
-        return {decode(k): decode(v) for k, v in body}
-    if kind == "range":
-        return range(*(int(n, 16) for n in body))
-    if kind in ("bytes", "bytearray"):
-        return (bytes if kind == "bytes" else bytearray).fromhex(body)
-    return {"tuple": tuple, "set": set, "frozenset": frozenset}[kind](decode(i) for i in body)
 
 
 def standard_streams() -> None:

@@ -36,78 +36,17 @@ import threading
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from genwright.core import InvalidArgument, SandboxError
-from genwright.verifiers._parent import Parent, decode
+from genwright.verifiers._parent import Parent
+from genwright.verifiers._plain_data import decode
+from genwright.verifiers.program import Execution, Program, Status
 
+__all__ = ["Execution", "Program", "Sandbox", "Status", "default_sandbox"]
+
+_PROBLEM = ("type", "message", "line", "source", "in")
 _TRIAL = "import colorsys"  # not loaded beforehand, so the library must be within reach
-
-Status = Literal["ok", "error", "timeout", "memory", "killed", "undecided"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """A program to run, and what to run after it.
-
-    Args:
-        code: Python source.
-        tests: run in order after the program. Without `entry_point`, in its process and namespace.
-        entry_point: a function of the program. The tests then run in a process of their own, where
-            this name and `candidate` call it; arguments and results are plain data (exact
-            built-in types). Tests that only define `check(candidate)` have it called.
-        expression: evaluated after the program; its plain value is `Execution.value`.
-        forked: give every test a copy of the loaded program and `seconds` of its own, and report
-            on each: one row of a pass matrix for one start.
-        files: text by relative path, laid into the working folder.
-        stdin: what the program reads from standard input.
-        seconds: wall-time limit; the sandbox's own where None.
-    """
-
-    code: str
-    tests: tuple[str, ...] = ()
-    entry_point: str | None = None
-    expression: str | None = None
-    forked: bool = False
-    files: Mapping[str, str] = field(default_factory=dict[str, str])
-    stdin: str = ""
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.entry_point is not None and (self.forked or self.expression is not None):
-            raise InvalidArgument("Program: entry_point goes with neither forked nor expression.")
-        for path in self.files:
-            if not path or path.startswith("/") or ".." in path.split("/") or "\0" in path:
-                raise InvalidArgument(f"Program: files must be relative paths, got {path!r}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Execution:
-    """How a program ended.
-
-    Args:
-        status: "ok" (program and tests came to their end), "error" (an exception, or an end before
-            the end), "timeout", "memory", "killed" (by a signal), or "undecided" (the sandbox
-            itself failed, twice).
-        value: of `Program.expression`.
-        problem: `type`, `message`, and where known `line`, `source`, `in` of what went wrong. The
-            program chose these words.
-        tests: of a forked program, one status a test.
-        stdout: the last 64 KiB of it.
-        stderr: the last 64 KiB of it.
-        seconds: wall time.
-        cpu_seconds: processor time of the check and of what it started.
-    """
-
-    status: Status
-    value: Any = None
-    problem: Mapping[str, Any] | None = None
-    tests: tuple[Status, ...] = ()
-    stdout: str = ""
-    stderr: str = ""
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
 
 
 class Sandbox:
@@ -286,26 +225,36 @@ class Sandbox:
 
 
 def _execution(reply: Mapping[str, Any]) -> Execution:
-    statuses: list[Status] = []
-    for test in reply.get("tests", ()):
-        problem = test.get("problem")
-        kind = problem and problem["type"]
-        bad: Status = "memory" if kind == "MemoryError" else "error"
-        statuses.append("timeout" if test.get("timeout") else bad if problem else "ok")
+    """Read an answer. A program that found its token chose `value`, `tests` and `problem`."""
+    status, problem, value = reply["status"], reply["problem"], None
+    tests: tuple[Status, ...] = ()
     try:
+        tests = tuple(_status(test) for test in reply.get("tests", ()))
         value = decode(reply.get("value"))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        value = None
+    except Exception as error:  # whatever hostile data makes of a decoder
+        status, problem = "error", {"type": "Nonsense", "message": f"its report: {error!r}"}
+    if problem is not None:
+        said = {name: problem[name] for name in _PROBLEM if name in problem}
+        problem = {k: v if isinstance(v, int) else str(v)[:2000] for k, v in said.items()}
     return Execution(
-        status=reply["status"],
+        status=status,
         value=value,
-        problem=reply["problem"],
-        tests=tuple(statuses),
+        problem=problem,
+        tests=tests,
         stdout=reply["stdout"],
         stderr=reply["stderr"],
         seconds=reply["seconds"],
         cpu_seconds=reply["cpu"],
     )
+
+
+def _status(test: Mapping[str, Any]) -> Status:
+    if test.get("timeout"):
+        return "timeout"
+    problem = test["problem"]
+    if problem is None:
+        return "ok"
+    return "memory" if problem["type"] == "MemoryError" else "error"
 
 
 _default: Sandbox | None = None
