@@ -11,9 +11,9 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 import pytest
+from paid import TASKS, attempt
 
 from genwright.core import Ledger
-from paid import TASKS, attempt
 
 PROGRAM = Path(__file__).with_name("paid.py")
 RUNS, KILLS = 20, 10
@@ -86,7 +86,9 @@ def same(outcome):
 def test_two_processes_write_one_ledger(tmp_path):
     path = tmp_path / "ledger.db"
     program = (
-        "import sys; from genwright.core import Ledger, Sample; from genwright.core.run import Call\n"
+        "import sys\n"
+        "from genwright.core import Ledger, Sample\n"
+        "from genwright.core.run import Call\n"
         "run = Ledger(sys.argv[1]).start_run(sys.argv[2], {}, 0, sys.argv[2])\n"
         "for i in range(300): run.record_draw('t', Call('p', 0), i, Sample(f'{sys.argv[2]}{i}'))\n"
     )
