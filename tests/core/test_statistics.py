@@ -155,6 +155,10 @@ def test_k_max_is_the_last_count_whose_tail_is_small(n, epsilon, delta):
     assert (1 - epsilon) ** (needed - 1) > delta
 
 
+def test_k_max_allows_a_tail_of_exactly_delta():
+    assert (k_max(1, 0.5, 0.5), k_max(2, 0.5, 0.75)) == (0, 1)
+
+
 @pytest.mark.parametrize(
     "call",
     [
