@@ -84,7 +84,11 @@ def method(*, paper: str = "", name: str = "", slot: str = "") -> Callable[[C], 
         if not hasattr(cls, "__dataclass_fields__"):  # is_dataclass would narrow the type away
             raise InvalidArgument(f"@method: {cls.__name__} must be a dataclass.")
         call = "__call__" in vars(cls)
-        fits = (s for s, m in SLOTS.items() if (call if m == "__call__" else hasattr(cls, m)))
+        fits = (
+            s
+            for s, m in SLOTS.items()
+            if (call if m == "__call__" else callable(getattr(cls, m, None)))
+        )
         found = slot or next(fits, "")
         if found not in SLOTS:
             wanted = ", ".join(f"{m} ({s})" for s, m in SLOTS.items())
@@ -233,6 +237,8 @@ def _import_below(package: str) -> None:
         if module.ispkg:
             _import_below(module.name)
             continue
+        if module.name.rpartition(".")[2].startswith("_"):
+            continue  # programs of child processes
         try:
             importlib.import_module(module.name)
         except ImportError as error:
