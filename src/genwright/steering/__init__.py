@@ -1,1 +1,1 @@
-"""What shapes one draw while it is made."""
+"""What shapes one draw while it is made: grammars, schemas, machines of one's own."""

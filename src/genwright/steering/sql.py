@@ -29,14 +29,14 @@ class SqlGrammar:
         max_joins: the most JOINs in a query.
         max_values: a text column with at most this many distinct values is compared only with
             values it has; 0 leaves all texts free.
-        max_scopes: the most sets of joined tables the grammar follows at once; the largest sets
-            are left out first.
+        max_scopes: the most sets of tables that the grammar follows at once. Single tables come
+            first, then sets that foreign keys connect, then sets that share a key's name.
     """
 
     database: str
     max_joins: int = 2
     max_values: int = 256
-    max_scopes: int = 40
+    max_scopes: int = 48
 
     @property
     def text(self) -> str:

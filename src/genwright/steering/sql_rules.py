@@ -5,6 +5,9 @@ so every connected set of tables (a scope) has rules of its own whose columns ar
 its tables; the parser follows all scopes at once until FROM tells them apart. Expressions nest to a
 fixed depth, so that no draw reaches SQLite's limits on parser stack and expression depth.
 
+A terminal must not be a beginning of another one that the next symbol could also begin: the lexer
+takes the longest and does not go back. So `DISTINCT ` stands apart from `MAX(`.
+
 Names end in the level of nesting and the scope: `num2_f` is a numeric expression of level 2 over
 scope f. `a` after the level marks what may hold aggregates, `p` what may not.
 """
@@ -17,12 +20,13 @@ from genwright.steering.sql_schema import Column, Schema
 
 SHARED = r"""
 NUM: /-?[0-9]{1,6}(\.[0-9]{1,4})?/
+LIT: /-?[0-9]{1,15}(\.[0-9]{1,8})?/
 INT: /[1-9][0-9]{0,3}/
 DIGIT: /[0-9]/
 STR: /'([^'\x00-\x1f]|''){0,60}'/
 FMT: /'(%[YmdHMSjwW])([-: ]?%[YmdHMSjwW]){0,3}'/
 ALIAS: /[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,15}){1,3}/
-NAGG: /(SUM|AVG|MIN|MAX|TOTAL)\((DISTINCT )?/
+NAGG: /(SUM|AVG|MIN|MAX|TOTAL)\(/
 OP: / [-+*\/%] /
 CMP: / (=|!=|<>|<|<=|>|>=) /
 dir: " DESC" | " ASC"
@@ -42,7 +46,7 @@ def grammar(schema: Schema, max_joins: int, max_scopes: int) -> str:
     Args:
         schema: of the database.
         max_joins: the most JOINs in a query.
-        max_scopes: the most sets of tables; the largest sets are left out first.
+        max_scopes: the most sets of tables; see `Schema.scopes` for which come first.
     """
     scopes = schema.scopes(max_joins)[:max_scopes]
     names = {tables: str(i) for i, tables in enumerate(scopes)}
@@ -76,7 +80,8 @@ def _scope(schema: Schema, tables: tuple[str, ...], s: str) -> list[str]:
         bare = [c.name for c in chosen if names.count(c.name) == 1]
         return _one_of([*bare, *(f"{c.table}.{c.name}" for c in chosen)])
 
-    num, text = [c for c in columns if c.numeric], [c for c in columns if not c.numeric]
+    num = [c for c in columns if c.kind == "number"]
+    text = [c for c in columns if c.kind == "text"]
     free = [c for c in text if not c.values]
     lists: dict[tuple[str, ...], list[Column]] = {}
     for c in text:
@@ -122,8 +127,8 @@ def _select(schema: Schema, tables: tuple[str, ...], s: str, num: bool, text: bo
         f'group_{s}: " GROUP BY " gkey_{s} (", " gkey_{s}){{0,4}} (" HAVING " having_{s})?',
         f"gkey_{s}: {_any(plain)}",
         f"having_{s}: hpred_{s} (bool hpred_{s}){{0,3}}",
-        f'hpred_{s}: num1a_{s} CMP hside_{s} | num1a_{s} " BETWEEN " NUM " AND " NUM',
-        f'hside_{s}: num1a_{s} | "(" sub_num ")"',
+        f'hpred_{s}: num1a_{s} CMP hside_{s} | num1a_{s} " BETWEEN " LIT " AND " LIT',
+        f'hside_{s}: num1a_{s} | LIT | "(" sub_num ")"',
         *order,
         *_from(schema, tables, s),
     ]
@@ -134,7 +139,7 @@ def _from(schema: Schema, tables: tuple[str, ...], s: str) -> list[str]:
     ways: list[str] = []
     lines: list[str] = []
     for n, order in enumerate(schema.orders(tables)):
-        steps = [json.dumps(order[0])]
+        steps = [_quote(order[0])]
         for i, table in enumerate(order[1:], 1):
             pairs = [
                 (f"{a.table}.{a.name}", f"{b.table}.{b.name}")
@@ -143,7 +148,7 @@ def _from(schema: Schema, tables: tuple[str, ...], s: str) -> list[str]:
             both = [f"{x} = {y}" for a, b in pairs for x, y in ((a, b), (b, a))]
             on = f"ON{n}X{i}_{s}"
             lines.append(f"{on}: /{_one_of(both)}/")
-            steps.append(f'join {json.dumps(f"{table} ON ")} {on} (" AND " {on}){{0,4}}')
+            steps.append(f'join {_quote(f"{table} ON ")} {on} (" AND " {on}){{0,4}}')
         ways.append(" ".join(steps))
     return [f"from_{s}: {_any(ways)}", *lines]
 
@@ -152,9 +157,9 @@ def _predicates(s: str, num: bool, text: bool, free: bool, listed: list[str]) ->
     """Write conditions: `flat` without subqueries, `pred` with them, `cond` with parentheses."""
     side = f"num1p_{s}"
     simple = [
-        f"{side} CMP {side}",
-        f'{side} between NUM " AND " NUM',
-        f'{side} notin "(" NUM (", " NUM){{0,9}} ")"',
+        f"{side} CMP ({side} | LIT)",
+        f'{side} between LIT " AND " LIT',
+        f'{side} notin "(" LIT (", " LIT){{0,9}} ")"',
         f"COL_{s} isnull",
         *listed,
     ]
@@ -186,10 +191,11 @@ def _expressions(s: str, mode: str, num: bool, text: bool) -> list[str]:
     if mode == "a":
         atoms.append(f"agg_{s}")
         lines.append(
-            f'agg_{s}: "COUNT(*)" | "COUNT(" "DISTINCT "? COL_{s} ")" | NAGG aggarg_{s} ")"'
+            f'agg_{s}: "COUNT(*)" | "COUNT(" "DISTINCT "? COL_{s} ")" '
+            f'| NAGG "DISTINCT "? aggarg_{s} ")"'
         )
-        columns = f"NUMCOL_{s} (OP (NUMCOL_{s} | NUM))? | NUMCOL_{s} CMP NUM | " if num else ""
-        lines.append(f"aggarg_{s}: {columns}case_num_{s} | func0p_{s}")
+        columns = f"NUMCOL_{s} (OP (NUMCOL_{s} | NUM))? | " if num else ""
+        lines.append(f"aggarg_{s}: {columns}plain_{s} | case_num_{s} | func0p_{s}")
         whens = f'"CASE WHEN " flat_{s} " THEN " %s (" WHEN " flat_{s} " THEN " %s){{0,3}}'
         end = '(" ELSE " %s)? " END"'
         n = f"(NUMCOL_{s} | NUM)" if num else "NUM"
@@ -251,8 +257,12 @@ def _any(choices: Iterable[str]) -> str:
 
 def _one_of(texts: Iterable[str]) -> str:
     """Write a regular expression for one of some texts, ready to stand between slashes."""
-    escaped = (re.escape(t).replace("/", "\\/").replace("\n", "\\n") for t in sorted(set(texts)))
+    escaped = (re.escape(t).replace("/", "\\/") for t in sorted(set(texts)))
     return "(" + "|".join(escaped) + ")"
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _literal(value: str) -> str:

@@ -12,11 +12,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from genwright.core import ConstraintError, MissingFile
 
 NUMERIC = re.compile(r"INT|REAL|FLOA|DOUB|NUM|DEC|BOOL", re.IGNORECASE)
+BLOB = re.compile(r"BLOB|BINARY|IMAGE|BYTEA", re.IGNORECASE)
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CONSTANTS = {"current_date", "current_time", "current_timestamp", "null", "true", "false"}
 
@@ -27,7 +28,7 @@ class Column:
 
     table: str
     name: str
-    numeric: bool
+    kind: Literal["number", "text", "blob"]
     in_key: bool
     values: tuple[str, ...] = ()
 
@@ -40,21 +41,34 @@ class Schema:
         columns: by table; names are quoted where SQL needs it.
         joins: (first table, second table) in alphabetical order -> (column of the first, column of
             the second) pairs.
+        declared: the pairs of tables that a foreign key joins.
     """
 
     columns: Mapping[str, tuple[Column, ...]]
     joins: Mapping[tuple[str, str], tuple[tuple[Column, Column], ...]] = field(
         default_factory=dict[tuple[str, str], tuple[tuple[Column, Column], ...]]
     )
+    declared: frozenset[tuple[str, str]] = frozenset()
 
     def scopes(self, max_joins: int) -> list[tuple[str, ...]]:
-        """Return the sets of tables a query may be about: connected, of at most max_joins + 1."""
+        """Return the sets of tables a query may be about: connected, of at most max_joins + 1.
+
+        Single tables come first, then sets that foreign keys connect, then the others; within each
+        kind the smaller sets first.
+        """
         found: list[tuple[str, ...]] = []
         for size in range(1, max_joins + 2):
             for tables in combinations(sorted(self.columns), size):
                 if any(True for _ in self.orders(tables)):
                     found.append(tables)
-        return found
+        return sorted(found, key=lambda t: (len(t) > 1 and not self._is_declared(t), len(t)))
+
+    def _is_declared(self, tables: tuple[str, ...]) -> bool:
+        """Whether foreign keys alone connect the tables."""
+        reached = {tables[0]}
+        for _ in tables:
+            reached |= {t for pair in self.declared if reached & {*pair} for t in pair} & {*tables}
+        return len(reached) == len(tables)
 
     def orders(self, tables: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         """Yield the orders in which the tables can be joined one after the other."""
@@ -124,27 +138,30 @@ def _read(connection: sqlite3.Connection, database: str, max_values: int) -> Sch
             str(row[1]): _column(connection, table, written, row, max_values) for row in rows
         }
         columns[written] = tuple(raw[table].values())
-    return Schema(columns=columns, joins=_joins(connection, raw))
+    joins, declared = _joins(connection, raw)
+    return Schema(columns=columns, joins=joins, declared=declared)
 
 
 def _column(
     connection: sqlite3.Connection, table: str, written: str, row: Any, max_values: int
 ) -> Column:
     name, declared, key = str(row[1]), str(row[2]), int(row[5]) > 0
-    numeric = bool(NUMERIC.search(declared))
+    kind = "number" if NUMERIC.search(declared) else "blob" if BLOB.search(declared) else "text"
     values: tuple[str, ...] = ()
-    if not numeric and max_values:
+    if kind == "text" and max_values:
         column, source = _quoted(name), _quoted(table)
         found = connection.execute(
             f"SELECT DISTINCT {column} FROM {source} WHERE {column} IS NOT NULL LIMIT ?",
             (max_values + 1,),
         ).fetchall()
-        few = 0 < len(found) <= max_values and all(isinstance(v, str) for (v,) in found)
+        few = 0 < len(found) <= max_values and all(
+            isinstance(v, str) and v.isprintable() for (v,) in found
+        )
         values = tuple(sorted(v for (v,) in found)) if few else ()
     return Column(
         table=written,
         name=_written(connection, table, name),
-        numeric=numeric,
+        kind=kind,
         in_key=key,
         values=values,
     )
@@ -152,7 +169,7 @@ def _column(
 
 def _joins(
     connection: sqlite3.Connection, raw: Mapping[str, Mapping[str, Column]]
-) -> dict[tuple[str, str], tuple[tuple[Column, Column], ...]]:
+) -> tuple[dict[tuple[str, str], tuple[tuple[Column, Column], ...]], frozenset[tuple[str, str]]]:
     declared: dict[frozenset[str], list[tuple[Column, Column]]] = {}
     folded = {table.lower(): table for table in raw}
     for table, mine in raw.items():
@@ -166,17 +183,20 @@ def _joins(
                 declared.setdefault(frozenset((table, target)), []).append((here, there))
     keyless = not declared and not any(c.in_key for t in raw.values() for c in t.values())
     found: dict[tuple[str, str], tuple[tuple[Column, Column], ...]] = {}
+    by_key: set[tuple[str, str]] = set()
     for a, b in combinations(raw, 2):
         pairs = declared.get(frozenset((a, b)), [])
         shared = [(raw[a][n], raw[b][n]) for n in raw[a] if n in raw[b]]
-        shared = [(x, y) for x, y in shared if x.numeric == y.numeric]
+        shared = [(x, y) for x, y in shared if x.kind == y.kind]
         keyed = [(x, y) for x, y in shared if x.in_key or y.in_key or keyless]
         pairs = pairs + [p for p in (keyed if pairs else shared if keyed else []) if p not in pairs]
         if pairs:
             first, second = sorted((pairs[0][0].table, pairs[0][1].table))
             turned = [(x, y) if x.table == first else (y, x) for x, y in pairs]
             found[first, second] = tuple(dict.fromkeys(turned))
-    return found
+            if frozenset((a, b)) in declared:
+                by_key.add((first, second))
+    return found, frozenset(by_key)
 
 
 def _written(connection: sqlite3.Connection, table: str, column: str | None) -> str:
