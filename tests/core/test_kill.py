@@ -13,7 +13,7 @@ from subprocess import DEVNULL, PIPE
 import pytest
 from paid import TASKS, attempt
 
-from genwright.core import Ledger
+from genwright.core import InvalidArgument, Ledger
 
 PROGRAM = Path(__file__).with_name("paid.py")
 RUNS, KILLS = 20, 10
@@ -35,6 +35,12 @@ def start(folder, seed):
 def paid(folder):
     path = folder / "paid"
     return Counter(path.read_text().splitlines()) if path.exists() else Counter()
+
+
+def wait_for(folder, payments):
+    deadline = time.monotonic() + 20
+    while paid(folder).total() < payments and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def recorded(path):
@@ -100,12 +106,21 @@ def test_two_processes_write_one_ledger(tmp_path):
             assert values == [f"{name}{i}" for i in range(300)]
 
 
+def test_a_run_in_progress_is_refused_and_free_once_its_process_is_killed(tmp_path):
+    process = start(tmp_path, 3)
+    wait_for(tmp_path, 1)
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        with pytest.raises(InvalidArgument, match="is being worked on"):
+            attempt(ledger, str(tmp_path / "paid"), PAUSE, seed=3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert len(attempt(ledger, str(tmp_path / "paid"), PAUSE, seed=3).outcomes) == TASKS
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_a_run_that_resumes(tmp_path, number):
     process = start(tmp_path, 3)
-    deadline = time.monotonic() + 20
-    while sum(paid(tmp_path).values()) < 5 and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for(tmp_path, 5)
     os.kill(process.pid, number)
     assert process.wait(20) != 0
     with Ledger(tmp_path / "ledger.db") as ledger:

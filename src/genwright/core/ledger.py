@@ -102,7 +102,7 @@ class Ledger:
         """
         if not -(2**63) <= seed < 2**63:
             raise InvalidArgument(f"Ledger: a seed must fit in 64 bits, got {seed}.")
-        run_id = run_id or secrets.token_hex(5)
+        run_id = run_id or new_id()
         row = (run_id, name, time.time(), codec.dumps(redact(spec), lossy=True), seed)
         with self.write() as connection:
             if connection.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
@@ -209,6 +209,11 @@ class Ledger:
             if str(error).startswith("Ledger "):
                 raise
             raise LedgerError(f"Ledger {self.path}: {error}") from error
+
+
+def new_id() -> str:
+    """Return ten random hex digits: the id of a run. Nothing that is drawn depends on it."""
+    return secrets.token_hex(5)
 
 
 _ledgers: WeakSet[Ledger] = WeakSet()

@@ -19,11 +19,12 @@ from genwright.core import codec
 from genwright.core.cost import Budget, Cost
 from genwright.core.environment import redact
 from genwright.core.errors import GenwrightError, InvalidArgument, LedgerError
-from genwright.core.ledger import Ledger
+from genwright.core.ledger import Ledger, new_id
 from genwright.core.protocols import Generator, Strategy
 from genwright.core.recording import Kind, Recorder, RecordingVerifier, recording
 from genwright.core.registry import describe
 from genwright.core.run import Run, RunState
+from genwright.core.run_lock import alone
 from genwright.core.samples import Samples
 from genwright.core.seeding import child_seed
 from genwright.core.task import Outcome, Stop, Task
@@ -105,8 +106,8 @@ def solve(
         on_event: called with each `Event`, by one thread at a time.
 
     Raises:
-        InvalidArgument: two tasks with one key, or a resumed run with another generator,
-            strategy, seed or prompt.
+        InvalidArgument: two tasks with one key, a resumed run with another generator, strategy,
+            seed or prompt, or a run that another process is working on.
         RunInterrupted: Ctrl-C or SIGTERM; the run is in state interrupted. With several workers,
             calls in flight are waited for.
         LedgerError: the ledger could not be written.
@@ -119,12 +120,21 @@ def solve(
     keyed = _keyed(tasks)
     spec = _spec(keyed, generator, strategy, budget, run_budget)
     book = ledger if ledger is not None else Ledger()
-    run, reopened = _open_run(book, run_id, name, spec, seed)
-    attempt = _Attempt(run, generator, strategy, budget, run_budget, seed, on_event)
-    attempt.restore(keyed, reopened)
+    run_id = run_id or new_id()
+    with alone(book.path, run_id):
+        run, reopened = _open_run(book, run_id, name, spec, seed)
+        attempt = _Attempt(run, generator, strategy, budget, run_budget, seed, on_event)
+        attempt.restore(keyed, reopened)
+        _carry_out(attempt, keyed, workers)
+    return attempt.result(keyed)
+
+
+def _carry_out(attempt: "_Attempt", tasks: Mapping[str, Task[Any]], workers: int) -> None:
+    """Do the work, and record how it ended."""
+    run = attempt.run
     with _interrupts(attempt):
         try:
-            attempt.go(keyed, workers)
+            attempt.go(tasks, workers)
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
             state = RunState.INTERRUPTED if interrupted else RunState.FAILED
@@ -135,7 +145,6 @@ def solve(
             error.add_note(f"Run {run.id} is recorded as failed; solve(run_id={run.id!r}) resumes.")
             raise
     run.finish()
-    return attempt.result(keyed)
 
 
 class _Halted(BaseException):
@@ -331,11 +340,10 @@ def _spec(
 
 
 def _open_run(
-    ledger: Ledger, run_id: str | None, name: str, spec: dict[str, Any], seed: int
+    ledger: Ledger, run_id: str, name: str, spec: dict[str, Any], seed: int
 ) -> tuple[Run, bool]:
     """Start or resume a run; also tell whether its budgets differ from what they were."""
-    known = ledger.read("SELECT 1 FROM runs WHERE id = ?", (run_id,)) if run_id else []
-    if not run_id or not known:
+    if not ledger.read("SELECT 1 FROM runs WHERE id = ?", (run_id,)):
         return ledger.start_run(name, spec, seed, run_id), False
     run = ledger.run(run_id)
     now: dict[str, Any] = codec.loads(codec.dumps(redact(spec), lossy=True))
