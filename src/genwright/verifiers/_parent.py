@@ -63,7 +63,7 @@ class Parent:
             self._line.settimeout(seconds)
             self._line.sendall(json.dumps(message).encode() + b"\n")
             return json.loads(self._answer(time.monotonic() + seconds))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self.close()
             raise SandboxError(f"a warm parent failed: {error!r}") from error
 

@@ -65,4 +65,4 @@ def decode(data: Any) -> Any:
 
 
 def _exact_type(value: Any) -> Any:
-    return type(value)
+    return type(value)  # pyright: ignore[reportUnknownVariableType]
