@@ -129,6 +129,11 @@ class ScriptedEndpoint:
         """The bodies of the completion requests, in the order of arrival."""
         return [request.body for request in self.requests if request.body is not None]
 
+    @property
+    def closed(self) -> bool:
+        """Whether the `with` block was left."""
+        return self._closing.is_set()
+
     def arrive(self) -> Fault | None:
         """Count a completion request in; return what goes wrong with it."""
         with self._lock:
@@ -185,6 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.loads(raw)
         except ValueError:
             body = None
+        if self.script.closed:  # a connection that was kept open outlives the server
+            self.close_connection = True
+            return
         self._record(body)
         fault = self.script.arrive()
         try:

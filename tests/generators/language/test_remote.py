@@ -121,7 +121,7 @@ def test_logprobs_of_plain_completions_are_summed():
 
 
 def test_no_more_requests_are_in_progress_than_allowed():
-    slow = ScriptedEndpoint(by_seed, faults=lambda number: Fault("slow", seconds=0.05))
+    slow = ScriptedEndpoint(by_seed, faults=lambda number: Fault("slow", seconds=0.3))
     with slow as url:
         drawn = remote(url, concurrency=3).sample("p", 9, seed=0)
     assert len(drawn) == 9
@@ -129,7 +129,7 @@ def test_no_more_requests_are_in_progress_than_allowed():
 
 
 def test_draws_are_streamed_as_they_finish():
-    faults = {0: Fault("slow", seconds=0.5)}
+    faults = {0: Fault("slow", seconds=2)}
     with ScriptedEndpoint(by_seed, faults=faults) as url:
         order = [k for k, _ in remote(url, concurrency=2).stream("p", 4, seed=0, first=10)]
     assert sorted(order) == [10, 11, 12, 13]
@@ -164,7 +164,9 @@ def test_a_stream_that_is_left_cancels_what_still_runs():
 def test_a_fault_that_passes_is_retried(fault):
     endpoint = ScriptedEndpoint(by_seed, faults={0: fault, 1: fault})
     with endpoint as url:
-        drawn = remote(url, retries=2, timeout=0.3).sample("p", 1, seed=0)
+        drawn = remote(url, retries=2, timeout=1 if fault.kind == "hang" else 30).sample(
+            "p", 1, seed=0
+        )
     assert drawn.info[0]["attempts"] == 3
     assert drawn.values == [f"draw {child_seed(0, 0) % 1000}"]
     assert endpoint.bodies[0] == endpoint.bodies[2]  # the same seed: the same draw
@@ -184,7 +186,7 @@ def test_a_fault_that_passes_is_retried(fault):
 def test_a_fault_that_stays_is_an_error_that_says_what_to_do(fault, words):
     endpoint = ScriptedEndpoint(by_seed, faults=lambda number: fault)
     with endpoint as url, pytest.raises(EndpointError) as caught:
-        remote(url, retries=2, timeout=0.1).sample("p", 1, seed=0)
+        remote(url, retries=2, timeout=0.1 if fault.kind == "hang" else 30).sample("p", 1, seed=0)
     assert len(endpoint.bodies) == 3
     for word in [url, *words]:
         assert word in str(caught.value)
@@ -199,8 +201,8 @@ def test_waits_double_and_retry_after_is_honoured():
         remote(url, backoff=0.1, retries=3).sample("p", 1, seed=0)
     at = [request.at for request in endpoint.requests]
     first, second, third = (b - a for a, b in pairwise(at))
-    assert 0.05 <= first < 0.15
-    assert 0.1 <= second < 0.3
+    assert first >= 0.05
+    assert second >= 0.1  # no upper bounds: a busy machine adds to every wait
     assert third >= 0.5
 
 
@@ -222,13 +224,38 @@ def test_no_credit_is_final():
 def test_what_was_paid_for_comes_before_the_error_and_nothing_is_begun_after_it():
     bad = Fault("status", 400, message="context too long")
     endpoint = ScriptedEndpoint(
-        by_seed, faults=lambda k: bad if k == 2 else Fault("slow", seconds=0.1)
+        by_seed, faults=lambda k: bad if k == 2 else Fault("slow", seconds=1)
     )
     finished = []
     with endpoint as url, pytest.raises(EndpointError, match="context too long"):
         finished.extend(remote(url, concurrency=4).stream("p", 50, seed=0))
     assert len(finished) == 3
     assert len(endpoint.bodies) == 4
+
+
+def test_after_a_failure_no_draw_in_progress_is_tried_on_and_on():
+    faults = lambda k: Fault("status", 400 if k == 0 else 500)  # noqa: E731
+    endpoint = ScriptedEndpoint(by_seed, faults=faults)
+    with endpoint as url, pytest.raises(EndpointError):
+        remote(url, concurrency=2, retries=5, backoff=1).sample("p", 2, seed=0)
+    assert len(endpoint.bodies) <= 3
+
+
+def test_a_server_that_goes_away_in_the_middle_is_waited_for():
+    endpoint = ScriptedEndpoint(by_seed, faults={1: Fault("hang")})
+    stream = remote(endpoint.__enter__(), concurrency=1, retries=2).stream("p", 2, seed=0)
+    assert next(stream)[0] == 0
+    endpoint.__exit__(None, None, None)
+    with pytest.raises(EndpointError, match=r"no connection .*\(3 tries\)"):
+        next(stream)
+
+
+def test_a_field_that_is_refused_though_it_was_left_out_is_an_error():
+    stubborn = Fault("status", 400, message="logprobs are not supported")
+    endpoint = ScriptedEndpoint(by_seed, faults=lambda number: stubborn)
+    with endpoint as url, pytest.raises(EndpointError, match="logprobs are not supported"):
+        remote(url).sample("p", 1, seed=0)
+    assert len(endpoint.bodies) == 2
 
 
 def test_nobody_listens():
@@ -375,6 +402,7 @@ def test_constraints_that_cannot_be_sent_are_refused():
         ({"timeout": float("nan")}, "timeout must be"),
         ({"price_per_million_prompt": -1.0}, "must be 0 or more"),
         ({"template": "Q:"}, "template needs {prompt}"),
+        ({"stop": "end"}, "stop must be a tuple"),
         ({"system": "x", "chat": False}, "system needs chat=True"),
     ],
 )

@@ -58,7 +58,7 @@ def key(variable: str) -> str:
     return os.environ.get(variable, "").strip() if variable else ""
 
 
-def open_client(base_url: str, variable: str, *, timeout: float, connections: int) -> Any:
+def open_client(base_url: str, variable: str, *, connections: int) -> httpx.AsyncClient:
     """Return an asynchronous client that sends the key; use it in `async with`.
 
     Raises:
@@ -70,7 +70,7 @@ def open_client(base_url: str, variable: str, *, timeout: float, connections: in
     return httpx.AsyncClient(
         base_url=base_url,
         auth=_Key(variable),
-        timeout=timeout,
+        timeout=None,  # the conversation limits a try as a whole; httpx would limit each read
         limits=httpx.Limits(max_connections=connections),
         trust_env=not _is_loopback(host),  # a proxy cannot reach this machine's own loopback
     )
@@ -159,7 +159,7 @@ class Conversation:
         try:
             async with asyncio.timeout(self.timeout):
                 response = await self.client.post(path, json=body)
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             raise _Again(
                 f"no answer within {self.timeout:g} s",
                 "raise timeout, or lower concurrency or max_new_tokens",

@@ -112,6 +112,8 @@ class RemoteLM:
                 raise InvalidArgument(
                     f"RemoteLM: {name} must be {least} or more, got {getattr(self, name)}."
                 )
+        if isinstance(self.stop, str):  # or each of its characters would end a draw
+            raise InvalidArgument(f"RemoteLM: stop must be a tuple of texts, got {self.stop!r}.")
         if "{prompt}" not in self.template:
             raise InvalidArgument(f"RemoteLM: template needs {{prompt}}, got {self.template!r}.")
         if self.system and not self.chat:
@@ -176,9 +178,7 @@ class RemoteLM:
         last = time.monotonic()
         path = "chat/completions" if self.chat else "completions"
         workers = min(self.concurrency, len(indices))
-        client = open_client(
-            self.base_url, self.api_key_env, timeout=self.timeout, connections=workers
-        )
+        client = open_client(self.base_url, self.api_key_env, connections=workers)
 
         async def worker() -> None:
             nonlocal last
