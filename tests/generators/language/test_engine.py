@@ -213,10 +213,12 @@ def test_forced_tokens_cost_no_evaluation_of_their_own(model, engine):
     [d] = draws(
         engine, n=1, constraints=(Words((0, 1, 2, 0), (1, 1, 1, 1), (2, 0, 0, 0), forcing=True),)
     )
-    assert len(d.info["tokens"]) == 4 and d.info["forced_tokens"] == 3
+    assert len(d.info["tokens"]) == 4
+    assert d.info["forced_tokens"] == 3
     assert d.cost.network_evaluations == 1  # the prompt; the end is all that is left at the end
     assert d.logprob is None  # nobody asked for what the forced tokens were worth
-    assert d.info["finish_reason"] == "stop" and d.info["complete"]
+    assert d.info["finish_reason"] == "stop"
+    assert d.info["complete"]
 
 
 def test_forced_tokens_in_the_middle_are_one_chunk_and_are_scored(model, engine):
@@ -224,7 +226,8 @@ def test_forced_tokens_in_the_middle_are_one_chunk_and_are_scored(model, engine)
     s = Sampling(max_new_tokens=6, logprobs=0)
     [d] = draws(engine, n=1, constraints=(Words(*words, forcing=True),), sampling=s)
     tokens = d.info["tokens"]
-    assert tuple(tokens) in words and (0, 1, 2) in model.evaluations
+    assert tuple(tokens) in words
+    assert (0, 1, 2) in model.evaluations
     rows = [model.log_probabilities([0, 1, *tokens[:i]])[t] for i, t in enumerate(tokens)]
     assert d.info["token_logprobs"] == pytest.approx(rows, abs=1e-5)
     end = model.log_probabilities([0, 1, *tokens])[END]
@@ -240,13 +243,15 @@ def test_a_draw_satisfies_every_constraint(engine):
 def test_a_dead_end_is_said_to_be_one(engine):
     [d] = draws(engine, n=1, constraints=(Words((0, 1)), Words((0, 2))))
     assert d.info["tokens"] == [0]
-    assert d.info["finish_reason"] == "constraint" and not d.info["complete"]
+    assert d.info["finish_reason"] == "constraint"
+    assert not d.info["complete"]
 
 
 def test_running_out_of_tokens_before_the_end_is_not_complete(engine):
     s = Sampling(max_new_tokens=2)
     [d] = draws(engine, n=1, constraints=(Words((0, 1, 2)),), sampling=s)
-    assert d.info["finish_reason"] == "length" and not d.info["complete"]
+    assert d.info["finish_reason"] == "length"
+    assert not d.info["complete"]
     [d] = draws(engine, n=1, constraints=(Words((0, 1)),), sampling=s)
     assert d.info["complete"]
 
@@ -346,7 +351,8 @@ def test_tokens_stream_in_order_and_join_to_the_text(engine):
         else:
             final[event[0]] = event[1]
     for k, d in final.items():
-        assert seen.get(k, []) == d.info["tokens"] and text.get(k, "") == d.value
+        assert seen.get(k, []) == d.info["tokens"]
+        assert text.get(k, "") == d.value
 
 
 @pytest.mark.parametrize("stop", [("ba",), ("cc", "ab"), ("a",)])
@@ -426,8 +432,10 @@ def test_a_prompt_past_the_context_is_refused(model, engine):
     with pytest.raises(InvalidArgument, match="at most 3"):
         draws(engine, prompt=(0, 1, 2, 0), n=1)
     [d] = draws(engine, prompt=(0, 1, 2), n=1, constraints=(Words((0, 0, 0)),))
-    assert d.info["tokens"] == [0] and d.info["finish_reason"] == "length"
+    assert d.info["tokens"] == [0]
+    assert d.info["finish_reason"] == "length"
 
 
 def test_no_draws_are_no_work(model, engine):
-    assert draws(engine, n=0) == [] and not model.evaluations
+    assert draws(engine, n=0) == []
+    assert not model.evaluations

@@ -67,6 +67,7 @@ class Pool:
         self.values = torch.zeros(layers, 0, heads, 0, size, **self._kind)
         self.rows: list[RowCache] = []
 
+    @torch.inference_mode()
     def prompt(self, source: PromptCache | None, length: int) -> PromptCache:
         """Return a prompt whose first `length` tokens are copied from another."""
         layers, heads, size = self._shape
@@ -86,6 +87,7 @@ class Pool:
         self.rows.append(row)
         return row
 
+    @torch.inference_mode()
     def release(self, cache: PromptCache | RowCache) -> None:
         """Free a row's slot; the last row moves into it. A prompt is freed by its last user."""
         if isinstance(cache, PromptCache):
@@ -99,6 +101,7 @@ class Pool:
             last.slot = cache.slot
             self.rows[cache.slot] = last
 
+    @torch.inference_mode()
     def keep(self, row: RowCache, nodes: Sequence[int]) -> None:
         """Keep only these tokens of the chunk that was appended last, closing the gaps."""
         start = row.length - row.last

@@ -99,7 +99,7 @@ def convert(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
-        with _quietly(transformers):
+        with quietly(transformers):
             where: Any = {"pretrained_model_name_or_path": source.parent, "gguf_file": source.name}
             read = transformers.AutoModelForCausalLM.from_pretrained(**where, dtype="float32")
             tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
@@ -120,7 +120,7 @@ def convert(source: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quietly(transformers: Any) -> Any:
+def quietly(transformers: Any) -> Any:
     """Keep the progress bars of a load that takes two seconds off the screen."""
     logging = transformers.utils.logging
     shown = logging.is_progress_bar_enabled()

@@ -1,9 +1,10 @@
 """Any Hugging Face causal language model as a `TokenModel`.
 
-The model's own layers run on the packed tokens of a step; only attention is ours. It is registered
-with `transformers` as an attention implementation, so every architecture that goes through that
-interface (nearly all decoder-only transformers) works unchanged: rotary embeddings, norms, experts
-and heads are the model's own. Choose it for any model that `nets.llama` does not cover.
+`FastLlama` runs models of Llama's shape through our own forward pass (`nets.llama`). `HFModel` runs
+every other: the model's own layers see the packed tokens of a step, and only attention is ours. It
+is registered with `transformers` as an attention implementation, so every architecture that goes
+through that interface (nearly all decoder-only transformers) works unchanged: rotary embeddings,
+norms, experts and heads are the model's own. `token_model` chooses.
 """
 
 import threading
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from genwright.core import Chunk, InvalidArgument, Vocabulary
 from genwright.generators.language.cache import Plan, Pool, PromptCache, RowCache
+from genwright.nets.llama import Llama, fits
 
 ATTENTION = "genwright"
 _now = threading.local()
@@ -46,28 +48,25 @@ def _attention(
     return out[None], None
 
 
-class HFModel:
-    """A `transformers` causal model behind the engine's cache.
+def token_model(model: Any, vocabulary: Vocabulary) -> "HFModel | FastLlama":
+    """Return the fastest token model for a loaded `transformers` causal model."""
+    return FastLlama(model, vocabulary) if fits(model) else HFModel(model, vocabulary)
 
-    Args:
-        model: the loaded model, in evaluation mode; its attention implementation is replaced.
-        vocabulary: of its tokenizer, as wide as a logits row.
-    """
 
-    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
-        from transformers import AttentionInterface
+def _pool(model: Any) -> Pool:
+    """Return an empty cache of the shape that a model needs."""
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    kinds = getattr(config, "num_key_value_heads", None) or heads
+    weight = model.get_input_embeddings().weight
+    return Pool(config.num_hidden_layers, kinds, size, weight.dtype, weight.device)
 
-        AttentionInterface.register(ATTENTION, _attention)
-        model.set_attn_implementation(ATTENTION)
-        config = model.config.get_text_config()
-        heads = config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // heads
-        kinds = getattr(config, "num_key_value_heads", None) or heads
-        weight = model.get_input_embeddings().weight
-        self.model = model
-        self.vocabulary = vocabulary
-        self.context = int(config.max_position_embeddings)
-        self.pool = Pool(config.num_hidden_layers, kinds, size, weight.dtype, weight.device)
+
+class _Pooled:
+    """The half of `TokenModel` that is the cache's."""
+
+    pool: Pool
 
     def new_cache(self, source: PromptCache | None = None, length: int = 0) -> PromptCache:
         """Return a prompt's cache that starts with a copy of another's first tokens."""
@@ -85,6 +84,25 @@ class HFModel:
         """Free a cache."""
         self.pool.release(cache)
 
+
+class HFModel(_Pooled):
+    """Any `transformers` causal model behind the engine's cache.
+
+    Args:
+        model: the loaded model, in evaluation mode; its attention implementation is replaced.
+        vocabulary: of its tokenizer, as wide as a logits row.
+    """
+
+    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
+        from transformers import AttentionInterface
+
+        AttentionInterface.register(ATTENTION, _attention)
+        model.set_attn_implementation(ATTENTION)
+        self.model = model
+        self.vocabulary = vocabulary
+        self.context = int(model.config.get_text_config().max_position_embeddings)
+        self.pool = _pool(model)
+
     @torch.inference_mode()
     def step(self, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
         """Append every chunk and return float32[rows, V] logits."""
@@ -99,5 +117,34 @@ class HFModel:
             ).logits[0]
         finally:
             del _now.plan
+        plan.finish()
+        return found.float().cpu().numpy()
+
+
+class FastLlama(_Pooled):
+    """A model of Llama's shape behind the engine's cache, with our own forward pass.
+
+    Args:
+        model: a loaded `LlamaForCausalLM`.
+        vocabulary: of its tokenizer, as wide as a logits row.
+    """
+
+    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
+        self.net = Llama(model)
+        self.vocabulary = vocabulary
+        self.context = int(model.config.max_position_embeddings)
+        self.pool = _pool(model)
+        self.scale = self.net.size**-0.5
+
+    @torch.inference_mode()
+    def step(self, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
+        """Append every chunk and return float32[rows, V] logits."""
+        plan = Plan(self.pool, chunks)
+        found = self.net(
+            plan.tokens,
+            plan.positions,
+            plan.outputs,
+            lambda layer, q, k, v: plan.attend(layer, q, k, v, self.scale),
+        )
         plan.finish()
         return found.float().cpu().numpy()

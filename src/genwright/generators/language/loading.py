@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from genwright.core import InvalidArgument, ModelNotFound, TokenModel, Vocabulary, require
-from genwright.generators.language.embedded import resolve
+from genwright.generators.language.embedded import quietly, resolve
 from genwright.generators.language.engine import Engine
-from genwright.generators.language.hf import HFModel
+from genwright.generators.language.hf import token_model
 from genwright.generators.language.tokens import vocabulary
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -81,7 +81,8 @@ def _read(where: str, dtype: str, threads: int | None, batch: int) -> Loaded:
         named = peft.PeftConfig.from_pretrained(where).base_model_name_or_path
         base, adapter = resolve(str(named)), where
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=DTYPES[dtype])
+        with quietly(transformers):
+            model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=DTYPES[dtype])
         if adapter is not None:
             model = peft.PeftModel.from_pretrained(model, adapter).merge_and_unload()
         has_own = adapter is not None and (Path(adapter) / "tokenizer_config.json").is_file()
@@ -94,9 +95,8 @@ def _read(where: str, dtype: str, threads: int | None, batch: int) -> Loaded:
     ends |= set(_ids(model.config.get_text_config().eos_token_id))
     width = model.get_output_embeddings().weight.shape[0]
     words = vocabulary(tokenizer, width, frozenset(e for e in ends if e is not None), base)
-    token_model = HFModel(model, words)
-    engine = Engine(token_model, batch=batch, threads=threads)
-    return Loaded(token_model, tokenizer, words, engine)
+    fast = token_model(model, words)
+    return Loaded(fast, tokenizer, words, Engine(fast, batch=batch, threads=threads))
 
 
 def _ids(value: int | list[int] | None) -> list[int]:

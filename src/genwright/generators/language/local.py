@@ -199,20 +199,20 @@ def _masks(thing: Constraint | LogitShaper) -> "TypeIs[Constraint]":
     return hasattr(thing, "compile")
 
 
-_cache: dict[tuple[Constraint, str], CompiledConstraint] = {}
+_cache: dict[tuple[object, str], tuple[Constraint, CompiledConstraint]] = {}
 _KEPT = 64
 
 
 def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> CompiledConstraint:
     """Compile once per constraint and vocabulary; the least recently used go first."""
+    key: tuple[object, str]
     try:
-        key = (constraint, vocabulary.fingerprint)
-        found = _cache.pop(key, None)
-    except TypeError:  # it holds a dict or a list and cannot be looked up
-        return constraint.compile(vocabulary)
-    if found is None:
-        found = constraint.compile(vocabulary)
+        hash(constraint)
+        key = constraint, vocabulary.fingerprint
+    except TypeError:  # it holds a dict: known by identity, which the entry keeps from being reused
+        key = id(constraint), vocabulary.fingerprint
+    found = _cache.pop(key, None) or (constraint, constraint.compile(vocabulary))
     _cache[key] = found
     while len(_cache) > _KEPT:
         _cache.pop(next(iter(_cache)), None)
-    return found
+    return found[1]
