@@ -52,7 +52,7 @@ def _samples(value):
 def test_both_formats_hold_the_same_rows(tmp_path, ledger):
     parquet = pytest.importorskip("pyarrow.parquet")
     run = ledger.run("one")
-    export([run], tmp_path / "a.jsonl")
+    export(run, tmp_path / "a.jsonl")
     export([run], tmp_path / "a.parquet")
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert lines == parquet.read_table(tmp_path / "a.parquet").to_pylist() == list(rows(run))

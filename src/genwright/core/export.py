@@ -60,8 +60,8 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in COLUMNS}
 
 
-def export(runs: Sequence[Run], path: str | Path) -> int:
-    """Write the draws of some runs to a `.jsonl` or `.parquet` file; return how many.
+def export(runs: Run | Sequence[Run], path: str | Path) -> int:
+    """Write the draws of one run or several to a `.jsonl` or `.parquet` file; return how many.
 
     The file appears when it is complete; one that was there is replaced.
 
@@ -80,7 +80,7 @@ def export(runs: Sequence[Run], path: str | Path) -> int:
 
     def counted() -> Iterator[dict[str, Any]]:
         nonlocal count
-        for run in runs:
+        for run in [runs] if isinstance(runs, Run) else runs:
             for row in rows(run):
                 count += 1
                 yield row
