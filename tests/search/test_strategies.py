@@ -14,6 +14,7 @@ from genwright.search.sequential import Sequential
 from genwright.search.single import Single
 from genwright.search.tested_selection import TestedSelection
 from genwright.testing import Passes, Uniform
+from genwright.testing.contracts import StrategyCase, check_contract
 
 STRATEGIES = [
     Single(),
@@ -41,6 +42,12 @@ TASK = Task("?", Passes(judge), key="t")
 def seen(outcome: Outcome):
     chosen = None if outcome.chosen is None else outcome.chosen.value
     return chosen, list(outcome.samples.values), outcome.stop, dict(outcome.info)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_contract_of_strategies_is_kept(strategy):
+    batch = getattr(strategy, "batch", 1)
+    check_contract(StrategyCase(make=lambda: strategy, generator=GENERATOR, task=TASK, batch=batch))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

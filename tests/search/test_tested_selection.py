@@ -8,6 +8,7 @@ from genwright.core import Budget, Cost, InvalidArgument, Stop, Task
 from genwright.search.b4 import B4, CodeT, MaxPass, MBRExec
 from genwright.search.tested_selection import TEST_PROMPT, TestedSelection, pass_matrix, settled
 from genwright.testing import Scripted
+from genwright.testing.contracts import StrategyCase, check_contract
 from genwright.verifiers.sandbox import Sandbox
 
 PROMPT = "def double(x):\n"
@@ -115,6 +116,18 @@ def test_the_budget_covers_programs_tests_and_execution(sandbox, budget, program
     assert outcome.cost.verifier_calls == calls
     assert outcome.stop is (Stop.COMPLETE if programs + texts + calls == 11 else Stop.BUDGET)
     assert (outcome.chosen is None) == (programs == 0)
+
+
+def test_the_contract_of_strategies_is_kept(sandbox):
+    asked = TEST_PROMPT.format(prompt=PROMPT, entry_point="double")
+    check_contract(
+        StrategyCase(
+            make=lambda: TestedSelection(n=4, m=3, batch=4, sandbox=sandbox),
+            generator=Scripted({PROMPT: [ZERO, SQUARE, RIGHT, SAME], asked: TESTS}),
+            task=Task(PROMPT, data={"entry_point": "double"}),
+            batch=4,
+        )
+    )
 
 
 def test_a_program_that_never_loads_is_unknown_everywhere(sandbox):
