@@ -52,6 +52,11 @@ def test_texts_of_the_test_set_are_dropped_when_13_words_in_a_row_return():
     ]
 
 
+def test_a_text_exactly_at_the_threshold_is_a_near_duplicate():
+    """Two of four different pairs of words are shared: the index is exactly one half."""
+    assert Dedup(threshold=0.5, n=2).reasons(["a b c d", "a b c e"]) == [None, "near-duplicate"]
+
+
 def test_grams_of_known_texts():
     assert grams("a b c", 2) == {("a", "b"), ("b", "c")}
     assert grams("a", 2) == {("a",)}

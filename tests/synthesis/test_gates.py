@@ -24,6 +24,7 @@ ORDERS = '"Order Details"'
         ('SELECT FullName FROM Customers ORDER BY Country LIMIT 3', None),
         ('SELECT FullName FROM Customers ORDER BY Country LIMIT 1 OFFSET 3', "tie"),
         ('SELECT FullName FROM Customers ORDER BY FullName LIMIT 2 OFFSET 1', None),
+        ("SELECT FullName FROM Customers ORDER BY Country LIMIT 3 OFFSET 2", "tie"),
         ("SELECT x FROM Customers", "failed: no such column: x"),
     ],
 )  # fmt: skip
