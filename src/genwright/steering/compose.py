@@ -2,7 +2,8 @@
 
 Choose `Intersection` for what no single one says well: a schema and a word filter, a grammar and a
 machine of your own. Masks are ANDed token by token, so that parts which agree on every next token
-but on no whole string run into a dead end: a mask without any token.
+but on no whole string run into a dead end: a mask without any token. So do two parts that force the
+same bytes cut into different tokens; put them into one grammar instead.
 """
 
 from collections.abc import Sequence

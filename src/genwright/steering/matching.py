@@ -7,7 +7,9 @@ fork costs about a microsecond, because matchers share what they have compiled.
 Moskal and Microsoft, llguidance, https://github.com/guidance-ai/llguidance: Earley parsing over a
 lexer of derivatives, run against the trie of all tokens. Ours: end tokens are set from the
 accepting state alone (llguidance also offers them at a dead end, which would turn a broken draw
-into a finished one), and tokens are forced only where the draw may not end.
+into a finished one), and tokens are forced only where the draw may not end. Llguidance's own, and
+kept: where bytes are forced, the mask holds the canonical token alone, so that masks are exact over
+texts but not over every way to spell a text in tokens.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,135 @@
+"""Grammar and Regex allow exactly their strings, force what is certain, and say what is wrong."""
+
+import re
+from itertools import product
+
+import numpy as np
+import pytest
+
+from genwright.core import ConstraintError, InvalidArgument, Vocabulary
+from genwright.steering.grammar import Grammar, Regex
+from genwright.steering.matching import ALL_BYTES
+from genwright.steering.membership import accepts, where_it_fails
+from genwright.testing import ConstraintCase, check_contract
+
+LETTERS = [b"a", b"b", b"ab", b"ba", b"aa", b""]
+TINY = Vocabulary(LETTERS, frozenset({5}), lambda t: ["ab".index(c) for c in t], "tiny")
+
+
+def language(constraint, vocabulary, longest):
+    """Every token string of at most `longest` tokens that the constraint lets end."""
+    found, front = set(), [((), constraint.compile(vocabulary).start())]
+    while front:
+        tokens, state = front.pop()
+        assert state.mask()[sorted(vocabulary.eos)].all() == state.accepting
+        if state.accepting:
+            found.add(tokens)
+        for token in np.flatnonzero(state.mask()) if len(tokens) < longest else ():
+            if token not in vocabulary.eos:
+                after = state.fork()
+                after.advance(int(token))
+                front.append(((*tokens, int(token)), after))
+    return found
+
+
+@pytest.mark.parametrize("pattern", ["a*b", "(ab)+", "a{2,3}|b", "(a|b)*aa", "a?b?"])
+def test_a_regex_allows_exactly_the_texts_that_it_matches(pattern):
+    """Where bytes are forced only their canonical tokens are allowed, so texts are compared."""
+    found = {TINY.decode(s).decode() for s in language(Regex(pattern=pattern), TINY, 5)}
+    texts = {"".join(s) for n in range(6) for s in product("ab", repeat=n)}
+    assert {t for t in found if len(t) <= 5} == {t for t in texts if re.fullmatch(pattern, t)}
+    assert all(re.fullmatch(pattern, t) for t in found)
+
+
+def test_a_grammar_counts_where_a_regex_cannot():
+    found = language(Grammar(text='start: "a" start "b" | "ab"'), TINY, 4)
+    assert {TINY.decode(s) for s in found} == {b"ab", b"aabb", b"aaabbb"}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "culprit"),
+    [
+        (Regex(pattern="[a"), "unclosed character class"),
+        (Regex(pattern="(?=a)b"), "look-around"),
+        (Grammar(text="start: word"), 'unknown name: "word"'),
+        (Grammar(text='first: "a"'), "no start rule"),
+        (Grammar(text="start: X\nX: /a/ & /b/"), "no string at all"),
+        (Regex(pattern="c+"), "vocabulary tiny cannot spell"),
+    ],
+)
+def test_what_cannot_be_compiled_is_named_before_any_draw(constraint, culprit):
+    with pytest.raises(ConstraintError, match=culprit):
+        constraint.compile(TINY)
+
+
+def test_a_vocabulary_without_an_end_is_refused():
+    with pytest.raises(ConstraintError, match="no end token"):
+        Regex(pattern="a").compile(Vocabulary([b"a"], frozenset(), lambda t: [0] * len(t), "x"))
+
+
+def test_forced_tokens_are_the_only_way_on_and_leave_the_state():
+    state = Regex(pattern="(abc|abd)?x").compile(ALL_BYTES).start()
+    assert state.forced() == []
+    state.advance(ord("a"))
+    assert state.forced() == [ord("b")]
+    for token in state.forced():
+        assert np.flatnonzero(state.mask()).tolist() == [token]
+        state.advance(token)
+    assert np.flatnonzero(state.mask()).tolist() == [ord("c"), ord("d")]
+
+
+def test_nothing_is_forced_where_the_draw_may_end():
+    state = Regex(pattern="a(bc)?").compile(ALL_BYTES).start()
+    state.advance(ord("a"))
+    assert (state.accepting, state.forced()) == (True, [])
+
+
+def test_a_dead_end_allows_nothing_and_is_no_end():
+    state = Grammar(text="start: /a/ X | /b/\nX: /b/ & /c/").compile(TINY).start()
+    state.advance(0)
+    assert not state.mask().any()
+    assert not state.accepting
+
+
+def test_a_token_that_is_not_allowed_is_refused():
+    with pytest.raises(InvalidArgument, match=r"token 1 \(b'b'\) is not allowed"):
+        Regex(pattern="a+").compile(TINY).start().advance(1)
+
+
+def test_masks_of_many_states_equal_the_masks_one_by_one():
+    compiled = Regex(pattern="a*b").compile(TINY)
+    states = [compiled.start() for _ in range(3)]
+    states[1].advance(0)
+    states[2].advance(1)
+    out = np.ones((3, len(TINY)), np.bool_)
+    compiled.masks(states, out)
+    assert (out == [state.mask() for state in states]).all()
+    assert out[2].tolist() == [False] * 5 + [True]
+
+
+def test_where_a_text_leaves_the_language_is_shown():
+    compiled = Regex(pattern="ab*").compile(ALL_BYTES)
+    assert where_it_fails(compiled, ALL_BYTES, "abbc!") == ("abb", "c!")
+    assert where_it_fails(compiled, ALL_BYTES, "abb") is None
+    assert where_it_fails(compiled, ALL_BYTES, "") == ("", "")
+    assert not accepts(Regex(pattern="abc"), ALL_BYTES, "ab")
+
+
+def test_what_an_endpoint_is_told():
+    assert Regex(pattern="a").extra_body()["structured_outputs"] == {"regex": "a"}
+    assert Grammar(text='start: "a"').extra_body()["guided_grammar"] == 'start: "a"'
+
+
+@pytest.mark.parametrize(
+    ("constraint", "members", "outsiders"),
+    [
+        (Regex(pattern="[0-9]{2}-[a-c]*"), ["12-ab", "00-"], ["1-a", "12-d"]),
+        (Grammar(text='start: "(" start ")" | "x"'), ["x", "((x))"], ["(x", ")"]),
+    ],
+)
+def test_constraints_keep_the_contract(constraint, members, outsiders):
+    check_contract(
+        ConstraintCase(
+            make=lambda: constraint, vocabulary=ALL_BYTES, members=members, outsiders=outsiders
+        )
+    )
