@@ -12,38 +12,19 @@ from genwright.steering.matching import ALL_BYTES
 from genwright.steering.membership import accepts, where_it_fails
 from genwright.testing import ConstraintCase, check_contract
 
-LETTERS = [b"a", b"b", b"ab", b"ba", b"aa", b""]
-TINY = Vocabulary(LETTERS, frozenset({5}), lambda t: ["ab".index(c) for c in t], "tiny")
-
-
-def language(constraint, vocabulary, longest):
-    """Every token string of at most `longest` tokens that the constraint lets end."""
-    found, front = set(), [((), constraint.compile(vocabulary).start())]
-    while front:
-        tokens, state = front.pop()
-        assert state.mask()[sorted(vocabulary.eos)].all() == state.accepting
-        if state.accepting:
-            found.add(tokens)
-        for token in np.flatnonzero(state.mask()) if len(tokens) < longest else ():
-            if token not in vocabulary.eos:
-                after = state.fork()
-                after.advance(int(token))
-                front.append(((*tokens, int(token)), after))
-    return found
-
 
 @pytest.mark.parametrize("pattern", ["a*b", "(ab)+", "a{2,3}|b", "(a|b)*aa", "a?b?"])
-def test_a_regex_allows_exactly_the_texts_that_it_matches(pattern):
+def test_a_regex_allows_exactly_the_texts_that_it_matches(pattern, tiny, language):
     """Where bytes are forced only their canonical tokens are allowed, so texts are compared."""
-    found = {TINY.decode(s).decode() for s in language(Regex(pattern=pattern), TINY, 5)}
+    found = {tiny.decode(s).decode() for s in language(Regex(pattern=pattern), tiny, 5)}
     texts = {"".join(s) for n in range(6) for s in product("ab", repeat=n)}
     assert {t for t in found if len(t) <= 5} == {t for t in texts if re.fullmatch(pattern, t)}
     assert all(re.fullmatch(pattern, t) for t in found)
 
 
-def test_a_grammar_counts_where_a_regex_cannot():
-    found = language(Grammar(text='start: "a" start "b" | "ab"'), TINY, 4)
-    assert {TINY.decode(s) for s in found} == {b"ab", b"aabb", b"aaabbb"}
+def test_a_grammar_counts_where_a_regex_cannot(tiny, language):
+    found = language(Grammar(text='start: "a" start "b" | "ab"'), tiny, 4)
+    assert {tiny.decode(s) for s in found} == {b"ab", b"aabb", b"aaabbb"}
 
 
 @pytest.mark.parametrize(
@@ -57,9 +38,9 @@ def test_a_grammar_counts_where_a_regex_cannot():
         (Regex(pattern="c+"), "vocabulary tiny cannot spell"),
     ],
 )
-def test_what_cannot_be_compiled_is_named_before_any_draw(constraint, culprit):
+def test_what_cannot_be_compiled_is_named_before_any_draw(constraint, culprit, tiny):
     with pytest.raises(ConstraintError, match=culprit):
-        constraint.compile(TINY)
+        constraint.compile(tiny)
 
 
 def test_a_vocabulary_without_an_end_is_refused():
@@ -84,24 +65,24 @@ def test_nothing_is_forced_where_the_draw_may_end():
     assert (state.accepting, state.forced()) == (True, [])
 
 
-def test_a_dead_end_allows_nothing_and_is_no_end():
-    state = Grammar(text="start: /a/ X | /b/\nX: /b/ & /c/").compile(TINY).start()
+def test_a_dead_end_allows_nothing_and_is_no_end(tiny):
+    state = Grammar(text="start: /a/ X | /b/\nX: /b/ & /c/").compile(tiny).start()
     state.advance(0)
     assert not state.mask().any()
     assert not state.accepting
 
 
-def test_a_token_that_is_not_allowed_is_refused():
+def test_a_token_that_is_not_allowed_is_refused(tiny):
     with pytest.raises(InvalidArgument, match=r"token 1 \(b'b'\) is not allowed"):
-        Regex(pattern="a+").compile(TINY).start().advance(1)
+        Regex(pattern="a+").compile(tiny).start().advance(1)
 
 
-def test_masks_of_many_states_equal_the_masks_one_by_one():
-    compiled = Regex(pattern="a*b").compile(TINY)
+def test_masks_of_many_states_equal_the_masks_one_by_one(tiny):
+    compiled = Regex(pattern="a*b").compile(tiny)
     states = [compiled.start() for _ in range(3)]
     states[1].advance(0)
     states[2].advance(1)
-    out = np.ones((3, len(TINY)), np.bool_)
+    out = np.ones((3, len(tiny)), np.bool_)
     compiled.masks(states, out)
     assert (out == [state.mask() for state in states]).all()
     assert out[2].tolist() == [False] * 5 + [True]
