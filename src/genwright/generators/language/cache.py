@@ -185,17 +185,18 @@ class Plan:
         device, b = self.pool.keys.device, len(self.pool.rows)
         seen = torch.zeros(b, self.t, self.s, dtype=torch.bool)
         seen[:, :, 0] = True  # rows and padding that nobody reads must not be all -inf
+        lengths = torch.tensor([row.prompt.length for row in self.pool.rows])
+        slot_at = lengths[:, None] + torch.arange(self.s)  # the position that each slot holds
         at = torch.zeros(b, self.t, dtype=torch.long)
         for chunk in self._row_chunks:
             row, size = chunk.cache, len(chunk.tokens)
+            slot_at[row.slot, row.length : row.length + size] = torch.tensor(_positions(chunk))
             seen[row.slot, :size, : row.length] = True
             seen[row.slot, :size, row.length : row.length + size] = _ancestors(chunk)
             at[row.slot, :size] = torch.tensor(_positions(chunk))
-        lengths = torch.tensor([row.prompt.length for row in self.pool.rows])
         columns = torch.arange(self.p)
         whole = (columns < lengths[:, None])[:, None].expand(b, self.t, self.p)
         if window is not None:
-            slot_at = lengths[:, None] + torch.arange(self.s)
             near = at[:, :, None] - slot_at[:, None] < window
             seen = seen & (near | (at == 0)[:, :, None])
             whole = whole & (at[:, :, None] - columns < window)

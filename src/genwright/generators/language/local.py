@@ -24,7 +24,8 @@ from genwright.generators.language.embedded import EMBEDDED
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-Prompt = str | Sequence[Mapping[str, str]]
+Prompt = str | Sequence[Mapping[str, str]] | Sequence[int]
+"""A text, chat messages, or token ids that are continued as they are."""
 
 
 @method()
@@ -144,6 +145,8 @@ class LocalLM:
         Raises:
             InvalidArgument: chat messages without `chat`, or a tokenizer without a chat template.
         """
+        if _are_ids(prompt):
+            return list(prompt)
         tokenizer = self._load().tokenizer
         if not self.chat:
             if not isinstance(prompt, str):
@@ -158,7 +161,7 @@ class LocalLM:
         )
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _messages(self, prompt: Prompt) -> list[dict[str, str]]:
+    def _messages(self, prompt: str | Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
         if isinstance(prompt, str):
             prompt = [{"role": "user", "content": self.template.replace("{prompt}", prompt)}]
         messages = [dict(message) for message in prompt]
@@ -195,6 +198,10 @@ class LocalLM:
         return tuple(compiled), tuple(s for s in self.constraints if not _masks(s))
 
 
+def _are_ids(prompt: Prompt) -> "TypeIs[Sequence[int]]":
+    return not isinstance(prompt, str) and len(prompt) > 0 and isinstance(prompt[0], int)
+
+
 def _masks(thing: Constraint | LogitShaper) -> "TypeIs[Constraint]":
     return hasattr(thing, "compile")
 
@@ -214,5 +221,5 @@ def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> CompiledConstra
     found = _cache.pop(key, None) or (constraint, constraint.compile(vocabulary))
     _cache[key] = found
     while len(_cache) > _KEPT:
-        _cache.pop(next(iter(_cache)), None)
+        _cache.pop(list(_cache)[0], None)  # in one step: other threads compile too
     return found[1]

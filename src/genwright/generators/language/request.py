@@ -80,10 +80,34 @@ class Ticket:
         self._left = request.n
         self._events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
         self._on_cancel = on_cancel
+        self._wake: Callable[[], None] = _nobody
+
+    @property
+    def left(self) -> int:
+        """How many draws have not been read to their end."""
+        return self._left
 
     def put(self, event: Event | BaseException) -> None:
         """Hand over an event; the engine calls it."""
         self._events.put(event)
+        self._wake()
+
+    def on_event(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called after every event, and once now: for readers that must not wait.
+
+        The engine's thread calls it, so it must return at once and raise nothing.
+        """
+        self._wake = wake
+        wake()
+
+    def arrived(self) -> Iterator[Event]:
+        """Yield the events that are there; unlike `events`, wait for none and cancel nothing."""
+        while self._left:
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return
+            yield self._read(event)
 
     def cancel(self) -> None:
         """Give up the unfinished draws: they are handed over as they stand."""
@@ -95,15 +119,21 @@ class Ticket:
         """Yield tokens and finished draws until every draw is finished."""
         try:
             while self._left:
-                event = self._events.get()
-                if isinstance(event, BaseException):
-                    self._left = 0
-                    raise event
-                self._left -= isinstance(event, tuple)
-                yield event
+                yield self._read(self._events.get())
         finally:
             if self._left:
                 self.cancel()
 
     def __iter__(self) -> Iterator[tuple[int, Sample[str]]]:
         return (event for event in self.events() if isinstance(event, tuple))
+
+    def _read(self, event: Event | BaseException) -> Event:
+        if isinstance(event, BaseException):
+            self._left = 0
+            raise event
+        self._left -= isinstance(event, tuple)
+        return event
+
+
+def _nobody() -> None:
+    """Nobody waits to be woken."""

@@ -89,44 +89,43 @@ def _weights(logits_BV: Tensor, settings: list[Sampling]) -> Tensor:
         best = logits_BV[greedy].argmax(1)
         weights[greedy] = 0.0
         weights[greedy, best] = 1.0
+    groups: dict[tuple[int, float], list[int]] = {}
     for i, s in enumerate(settings):
-        if s.temperature and (s.top_k or s.top_p < 1 or s.min_p):
-            _filter(weights[i], s)
+        if s.temperature and (s.top_k or s.top_p < 1):
+            groups.setdefault((s.top_k, s.top_p), []).append(i)
+    for (top_k, top_p), rows in groups.items():
+        whole = len(rows) == len(settings)
+        kept = _likeliest(weights if whole else weights[rows], top_k, top_p)
+        weights = kept if whole else weights.index_copy_(0, torch.tensor(rows), kept)
+    if any(s.min_p for s in settings):
+        floors = torch.tensor([s.min_p if s.temperature else 0.0 for s in settings])
+        weights[weights < floors[:, None]] = 0.0  # the likeliest weighs 1
     return weights
 
 
-def _filter(weights_V: Tensor, s: Sampling) -> None:
-    """Set to zero, in place, what top-k, top-p and min-p leave out."""
-    if (s.top_k and s.top_k < len(weights_V)) or s.top_p < 1:
-        kept = _likeliest(weights_V, s)
-        values = weights_V[kept]
-        weights_V.zero_()
-        weights_V[kept] = values
-    if s.min_p:
-        weights_V[weights_V < s.min_p * weights_V.max()] = 0.0
-
-
-def _likeliest(weights_V: Tensor, s: Sampling) -> Tensor:
-    """Return the ids that top-k and top-p keep; equals are kept in the order of ids."""
-    size = min(s.top_k or 1024, len(weights_V))
+def _likeliest(weights_BV: Tensor, top_k: int, top_p: float) -> Tensor:
+    """Set to zero what top-k and top-p leave out; equals are kept in the order of ids."""
+    width = weights_BV.shape[1]
+    size = min(top_k or 1024, width)
     while True:
-        values, order = weights_V.topk(size)
-        if s.top_p == 1:
+        values = weights_BV.topk(size).values
+        count = torch.full((len(values),), size)
+        if top_p == 1:
             break
-        mass = values.double().cumsum(0)
-        total = mass[-1] if s.top_k else weights_V.sum(dtype=torch.float64)
-        nucleus = int((mass < s.top_p * total).sum()) + 1
-        if nucleus <= size:
-            values, order = values[:nucleus], order[:nucleus]
+        mass = values.double().cumsum(1)
+        total = mass[:, -1:] if top_k else weights_BV.sum(1, keepdim=True, dtype=torch.float64)
+        count = (mass < top_p * total).sum(1) + 1
+        if size == width or top_k or int(count.max()) <= size:
+            count = count.clamp(max=size)
             break
-        if size == len(weights_V):
-            break
-        size = len(weights_V)
-    # topk breaks ties in any order: settle those at the edge by id
-    edge = values[-1]
-    above = order[values > edge]
-    ties = (weights_V == edge).nonzero()[:, 0][: len(order) - len(above)]
-    return torch.cat([above, ties])
+        size = width
+    edge = values.gather(1, count[:, None] - 1)
+    kept = torch.where(weights_BV >= edge, weights_BV, 0.0)
+    for row in ((kept > 0).sum(1) > count).nonzero()[:, 0].tolist():
+        ties = (kept[row] == edge[row]).nonzero()[:, 0]
+        excess = int((kept[row] > 0).sum() - count[row])
+        kept[row, ties[len(ties) - excess :]] = 0.0
+    return kept
 
 
 def invert(weights_BV: Tensor, uniforms_B: Tensor) -> list[int]:
