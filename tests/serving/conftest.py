@@ -1,0 +1,93 @@
+"""A tiny random model behind a real server on an ephemeral port, shared by the tests of a module."""
+
+import os
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+
+from genwright.generators.language.local import LocalLM
+from genwright.serving.run import listen
+from genwright.serving.server import create_app
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A Llama of random weights with the embedded model's tokenizer: real code, little work."""
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    from genwright.generators.language.embedded import EMBEDDED, resolve
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(resolve(EMBEDDED))
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=49152,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=512,
+        initializer_range=0.4,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+        tie_word_embeddings=True,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return LocalLM(model=str(folder), dtype="float32", temperature=1.0, batch=16)
+
+
+@contextmanager
+def serving(lm, **settings):
+    """Run a server for `lm` in a thread; give its address."""
+    made = listen("127.0.0.1", 0)
+    app = create_app(lm, **settings)
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [made]}, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{made.getsockname()[1]}"
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def server(tiny):
+    with serving(tiny, name="tiny") as url:
+        yield url
+
+
+@pytest.fixture
+def client(server):
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture
+def http(server):
+    with httpx.Client(base_url=server, timeout=60) as made:
+        yield made
+
+
+def until(condition, seconds=20.0):
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to hold"
+        time.sleep(0.02)
