@@ -5,6 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A law is about values; how long one example takes depends on the machine and what else it does.
+settings.register_profile("genwright", deadline=None)
+settings.load_profile("genwright")
 
 ROOT = Path(__file__).resolve().parents[1]
 

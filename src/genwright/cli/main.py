@@ -5,16 +5,20 @@ people or (`--json`) for machines. Exit codes: 0 done, 1 something outside the u
 mistake the user can mend, 130 interrupted.
 """
 
+import errno
 import json
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from genwright import __version__
 from genwright.core import GenwrightError
+from genwright.core.runner import RunInterrupted
 
 # Idle OpenMP threads sleep instead of spinning: beside another busy process a spinning thread
 # takes the core that the working one needs. Read once, when torch is first imported.
@@ -23,21 +27,47 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+USERS_ERRNO = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EEXIST)
+"""File errors that the user can mend: a wrong path, a missing permission."""
+
+
+class Commands(TyperGroup):
+    """Turns every error of a command into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except GenwrightError as error:
+            _end(type(error).__name__, str(error), error.exit_code)
+        except RunInterrupted as stop:
+            go_on = f"go on with: genwright runs resume {stop.run_id}"
+            _end("Interrupted", f"everything drawn so far is kept; {go_on}", 130)
+        except KeyboardInterrupt:
+            _end("Interrupted", "everything recorded so far is kept.", 130)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of a pipe went away, as `| head` does
+                raise
+            what = f"{error.strerror or error}: {error.filename or ''}"
+            _end("File", what, 2 if error.errno in USERS_ERRNO else 1)
+
+
 app = typer.Typer(
     name="genwright",
+    cls=Commands,
     help="Generation you can check.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-COMMANDS = ("solve", "improve", "ask", "runs", "methods", "models", "doctor")
+COMMANDS = ("solve", "improve", "ask", "serve", "runs", "methods", "models", "claims", "doctor")
 for command in COMMANDS:
     import_module(f"genwright.cli.{command}").register(app)
 
 
 @app.callback(invoke_without_command=True)
-def version(
+def _version(
     context: typer.Context, version: bool = typer.Option(False, help="Print the version and stop.")
 ) -> None:
     """Generation you can check."""
@@ -49,23 +79,14 @@ def version(
 
 
 def main() -> None:
-    """Run the command line; every error becomes a message and an exit code."""
-    as_json = "--json" in sys.argv
-    try:
-        app(standalone_mode=True)
-    except GenwrightError as error:
-        _say(type(error).__name__, str(error), as_json)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("Interrupted", "stopped; everything recorded so far is kept.", as_json)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe went away, as `| head` does
-        sys.stderr.close()
-        sys.exit(0)
+    """Run the command line."""
+    app()
 
 
-def _say(kind: str, message: str, as_json: bool) -> None:
-    if as_json:
+def _end(kind: str, message: str, code: int) -> None:
+    if "--json" in sys.argv:
         print(json.dumps({"error": kind, "message": message}))
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]{kind}[/]: ", end="")
-    print(message, file=sys.stderr)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]{kind}[/]: ", end="")
+    console.print(message, markup=False)
+    sys.exit(code)

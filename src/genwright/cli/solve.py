@@ -140,7 +140,7 @@ def show_failures(failures: Any, most: int = 3) -> None:
         shown[failure["group"]] = shown.get(failure["group"], 0) + 1
         if shown[failure["group"]] <= most:
             console.print(f"\nfailed ({failure['group']}): {failure['prompt']}", markup=False)
-            console.print(f"  drawn: {failure['chosen']}", markup=False)
+            console.print(f"  drawn: {failure['drawn']}", markup=False)
             console.print(
                 f"  evidence: {str(failure['evidence'])[:400]}", markup=False, style="dim"
             )

@@ -38,6 +38,7 @@ SLOTS = {
 ROOMS = (
     "nets",
     "generators",
+    "generators.language",
     "steering",
     "verifiers",
     "search",
@@ -128,13 +129,8 @@ def find(slot: str, name: str) -> MethodInfo:
         TaskFileError: no such method; the message offers the nearest name.
         MissingExtra: it exists, but an optional dependency is not installed.
     """
-    if (slot, name) not in _methods:  # the common case first: a file named for its method
-        for room in ROOMS:
-            try:
-                importlib.import_module(f"genwright.{room}.{name}")
-            except ModuleNotFoundError as error:
-                if error.name is None or not error.name.startswith("genwright"):
-                    raise
+    if (slot, name) not in _methods:
+        _import_named(name)
     if (slot, name) not in _methods:
         methods()
     if (slot, name) not in _methods:
@@ -197,11 +193,11 @@ def slot_of(name: str) -> str:
     Raises:
         TaskFileError: in none.
     """
-    for _ in range(2):
+    for look in (lambda: None, lambda: _import_named(name), methods):
+        look()
         for slot, known in _methods:
             if known == name:
                 return slot
-        methods()
     names = sorted({n for _, n in _methods})
     raise TaskFileError(f"no method is called {name!r}.{nearest(name, names)}")
 
@@ -224,6 +220,16 @@ def describe(thing: Any) -> Any:
         name = getattr(thing, "__qualname__", type(thing).__qualname__)
         return f"{getattr(thing, '__module__', '')}:{name}"
     return str(thing)
+
+
+def _import_named(name: str) -> None:
+    """Import the file named for a method, in whatever room it is: the common case, and quick."""
+    for room in ROOMS:
+        try:
+            importlib.import_module(f"genwright.{room}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.startswith("genwright"):
+                raise
 
 
 def _import_below(package: str) -> None:

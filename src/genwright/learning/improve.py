@@ -62,8 +62,12 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% Wilson interval of the rate."""
-        return wilson(self.passed, max(1, self.tasks - self.undecided))
+        """The 95% Wilson interval of the rate; all of [0, 1] where nothing was decided."""
+        decided = self.tasks - self.undecided
+        if not decided:
+            return 0.0, 1.0
+        found = wilson(self.passed, decided)
+        return found.low, found.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,11 +263,12 @@ def score(
             verifier = task_file.build("verifier", table, task.data)
             met[group, name] += _check(verifier, outcome.chosen)
         if outcome.passed is not True:
+            shown = outcome.chosen or next(iter(outcome.samples), None)
             failures.append(
                 {
                     "group": group,
                     "prompt": task.prompt,
-                    "chosen": None if outcome.chosen is None else outcome.chosen.value,
+                    "drawn": None if shown is None else shown.value,
                     "evidence": None if outcome.verdict is None else outcome.verdict.evidence,
                 }
             )

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from genwright.core import InvalidArgument, MissingFile, child_seed, method, nearest, uniform
+from genwright.core.task_file import read_jsonl
 from genwright.synthesis.gates import fault
 from genwright.synthesis.templates import (
     FIELD,
@@ -247,6 +248,8 @@ class HeldOutQuestions:
         splits: which; `structures` is left out where the bank holds no template apart.
         n: how many of each.
         seed: the same seed gives the same questions.
+        questions: a JSONL file of the user's own rows with `question` and `sql`; they make a last
+            group called `yours`.
     """
 
     database: str
@@ -254,11 +257,14 @@ class HeldOutQuestions:
     splits: tuple[str, ...] = ("parameters", "phrasings", "structures")
     n: int = 24
     seed: int = 1
+    questions: str = ""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of every split, as `TemplateQuestions` makes them."""
         source = TemplateQuestions(database=self.database, bank=self.bank, n=self.n, seed=self.seed)
-        return [row for split in self.splits for row in replace(source, split=split).rows()]
+        made = [row for split in self.splits for row in replace(source, split=split).rows()]
+        yours = read_jsonl(Path(self.questions)) if self.questions else ()
+        return made + [{**row, "split": "yours"} for row in yours]
 
 
 def question_row(item: SynthItem, split: str) -> dict[str, Any]:

