@@ -184,7 +184,9 @@ def test_a_saved_model_and_an_adapter_are_read_from_their_folders(tmp_path):
     prompt = LocalLM(model=str(tmp_path / "base"), **shared).encode("Hello there")
     scores = {}
     for name in ("base", "adapter"):
-        [scores[name]] = LocalLM(model=str(tmp_path / name), **shared).score("Hello there", [" world"])
+        [scores[name]] = LocalLM(model=str(tmp_path / name), **shared).score(
+            "Hello there", [" world"]
+        )
     tokens = LocalLM(model=str(tmp_path / "base"), **shared).vocabulary.encode(" world")
     assert scores["adapter"] == pytest.approx(forward_logprob(adapted, prompt, tokens), abs=1e-4)
     with adapted.disable_adapter():

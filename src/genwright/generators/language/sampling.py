@@ -2,8 +2,8 @@
 
 Every draw of a token takes one uniform number and reads the inverse of the cumulative distribution
 in the order of token ids, so the same number gives the same token however the work is batched.
-The cumulative sums are float64: in float32 the rounding of 10^5 additions would move boundaries
-between tokens by more than the rounding of the logits does.
+The cumulative sums are float64 (over sums of blocks of 256 in float32): in float32 the rounding of
+10^5 additions would move boundaries between tokens by more than the rounding of the logits does.
 
 Top-p is nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751); min-p is Nguyen et al. 2024,
 arXiv:2407.01082. Filters apply in the order top-k, top-p, min-p, after temperature, each to what
@@ -77,13 +77,13 @@ def choose(logits_BV: Tensor, settings: list[Sampling], uniforms: list[float]) -
 
 
 def _weights(logits_BV: Tensor, settings: list[Sampling]) -> Tensor:
-    """Return unnormalized float32 probabilities after temperature and filters; 1 at the top."""
-    top = logits_BV.max(1, keepdim=True).values
-    weights = logits_BV - top
+    """Return float32 probabilities after temperature and filters; filtered ones do not sum to 1."""
     temperatures = [s.temperature or 1.0 for s in settings]
     if any(t != 1.0 for t in temperatures):
-        weights /= torch.tensor(temperatures, device=weights.device)[:, None]
-    weights.exp_()
+        scaled = logits_BV / torch.tensor(temperatures)[:, None]
+    else:
+        scaled = logits_BV
+    weights = scaled.softmax(1)
     greedy = [i for i, s in enumerate(settings) if s.temperature == 0]
     if greedy:
         best = logits_BV[greedy].argmax(1)
@@ -99,32 +99,34 @@ def _weights(logits_BV: Tensor, settings: list[Sampling]) -> Tensor:
         weights = kept if whole else weights.index_copy_(0, torch.tensor(rows), kept)
     if any(s.min_p for s in settings):
         floors = torch.tensor([s.min_p if s.temperature else 0.0 for s in settings])
-        weights[weights < floors[:, None]] = 0.0  # the likeliest weighs 1
+        floors *= weights.max(1).values
+        weights = torch.where(weights < floors[:, None], 0.0, weights)
     return weights
 
 
 def _likeliest(weights_BV: Tensor, top_k: int, top_p: float) -> Tensor:
-    """Set to zero what top-k and top-p leave out; equals are kept in the order of ids."""
+    """Return the weights with zeros where top-k and top-p leave out; of equals, lower ids stay.
+
+    Only what can possibly stay is sorted. For top-p that is what weighs at least (1 - p) / V of the
+    total: everything lighter weighs less than 1 - p taken together.
+    """
     width = weights_BV.shape[1]
-    size = min(top_k or 1024, width)
-    while True:
-        values = weights_BV.topk(size).values
-        count = torch.full((len(values),), size)
-        if top_p == 1:
-            break
-        mass = values.double().cumsum(1)
-        total = mass[:, -1:] if top_k else weights_BV.sum(1, keepdim=True, dtype=torch.float64)
-        count = (mass < top_p * total).sum(1) + 1
-        if size == width or top_k or int(count.max()) <= size:
-            count = count.clamp(max=size)
-            break
-        size = width
-    edge = values.gather(1, count[:, None] - 1)
-    kept = torch.where(weights_BV >= edge, weights_BV, 0.0)
-    for row in ((kept > 0).sum(1) > count).nonzero()[:, 0].tolist():
-        ties = (kept[row] == edge[row]).nonzero()[:, 0]
-        excess = int((kept[row] > 0).sum() - count[row])
-        kept[row, ties[len(ties) - excess :]] = 0.0
+    totals = weights_BV.sum(1, dtype=torch.float64)
+    if top_k:
+        floors = weights_BV.topk(min(top_k, width)).values[:, -1]
+    else:
+        floors = (totals * (0.5 * (1 - top_p) / width)).float()  # half: room for rounding
+    possible = weights_BV >= floors[:, None]
+    kept = torch.zeros_like(weights_BV)
+    for row, weights in enumerate(weights_BV):
+        ids = possible[row].nonzero()[:, 0]
+        values, order = weights[ids].sort(descending=True, stable=True)
+        values = values[: top_k or None]
+        if top_p < 1:
+            mass = values.double().cumsum(0)
+            total = mass[-1] if top_k else totals[row]
+            values = values[: int((mass < top_p * total).sum()) + 1]
+        kept[row, ids[order[: len(values)]]] = values
     return kept
 
 
@@ -137,7 +139,7 @@ def invert(weights_BV: Tensor, uniforms_B: Tensor) -> list[int]:
     if v % BLOCK:
         weights_BV = torch.nn.functional.pad(weights_BV, (0, BLOCK - v % BLOCK))
     blocks = weights_BV.view(b, -1, BLOCK)
-    edges = blocks.sum(2, dtype=torch.float64).cumsum(1)
+    edges = blocks.sum(2).cumsum(1, dtype=torch.float64)
     target = uniforms_B[:, None] * edges[:, -1:]
     # strictly above the target: an id of weight zero never is, and u = 0 takes the first above 0
     block = (edges <= target).sum(1, keepdim=True).clamp_(max=edges.shape[1] - 1)
