@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from genwright.core import InvalidArgument, TrainingError, child_seed, describe, method, require
+from genwright.generators.language.embedded import quietly, resolve
 from genwright.generators.language.local import LocalLM
 from genwright.learning.batches import batch_at, collate, encode_rows
 from genwright.learning.model_card import write_card
@@ -195,9 +196,8 @@ def load_for_training(model: str, *, rank: int, alpha: int) -> tuple[Any, Any]:
     """
     import peft
     import torch
+    import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from genwright.generators.language.embedded import resolve
 
     folder = Path(resolve(model))
     adapter = folder / "adapter_config.json"
@@ -206,9 +206,10 @@ def load_for_training(model: str, *, rank: int, alpha: int) -> tuple[Any, Any]:
         base = Path(resolve(json.loads(adapter.read_text())["base_model_name_or_path"]))
     # A frozen weight needs no precision beyond what the products are computed in.
     frozen = rank > 0 and _computes_in_bfloat16("cuda" if torch.cuda.is_available() else "cpu")
-    net = AutoModelForCausalLM.from_pretrained(
-        base, dtype=torch.bfloat16 if frozen else torch.float32
-    )
+    with quietly(transformers):
+        net = AutoModelForCausalLM.from_pretrained(
+            base, dtype=torch.bfloat16 if frozen else torch.float32
+        )
     if adapter.exists():
         net = peft.PeftModel.from_pretrained(net, folder, is_trainable=rank > 0)
         net = net if rank > 0 else net.merge_and_unload()
