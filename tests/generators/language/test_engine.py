@@ -180,6 +180,13 @@ def test_a_prompt_starts_from_the_longest_prefix_read_before(model, engine):
     assert same.cost.prompt_tokens == 0
 
 
+def test_a_prompt_that_another_begins_with_still_reads_its_last_token(model, engine):
+    draws(engine, prompt=(0, 1, 2, 0), n=1)
+    [d] = draws(engine, prompt=(0, 1, 2), n=1)
+    assert d.cost.prompt_tokens == 1
+    assert d.info["tokens"] == by_hand(model, (0, 1, 2), 7, 0)
+
+
 def test_a_long_prompt_is_read_in_pieces(model):
     engine = Engine(model, piece=2)
     [d] = draws(engine, prompt=(0, 1, 2, 0, 1), n=1)
@@ -254,6 +261,12 @@ def test_running_out_of_tokens_before_the_end_is_not_complete(engine):
     assert not d.info["complete"]
     [d] = draws(engine, n=1, constraints=(Words((0, 1)),), sampling=s)
     assert d.info["complete"]
+
+
+def test_a_forced_token_that_another_constraint_forbids_is_a_dead_end(engine):
+    [d] = draws(engine, n=1, constraints=(Words((0, 1, 2), forcing=True), Words((0, 2))))
+    assert d.info["tokens"] == [0]
+    assert d.info["finish_reason"] == "constraint"
 
 
 class Favour:

@@ -221,5 +221,5 @@ def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> CompiledConstra
     found = _cache.pop(key, None) or (constraint, constraint.compile(vocabulary))
     _cache[key] = found
     while len(_cache) > _KEPT:
-        _cache.pop(list(_cache)[0], None)  # in one step: other threads compile too
+        _cache.pop(list(_cache)[0], None)  # noqa: RUF015  # one step: other threads compile too
     return found[1]
