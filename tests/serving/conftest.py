@@ -1,4 +1,4 @@
-"""A tiny random model behind a real server on an ephemeral port, shared by the tests of a module."""
+"""A tiny random model behind a real server on an ephemeral port, shared by a module's tests."""
 
 import os
 import threading
@@ -47,7 +47,7 @@ def tiny(tmp_path_factory):
 
 
 @contextmanager
-def serving(lm, **settings):
+def _serving(lm, **settings):
     """Run a server for `lm` in a thread; give its address."""
     made = listen("127.0.0.1", 0)
     app = create_app(lm, **settings)
@@ -66,8 +66,20 @@ def serving(lm, **settings):
         assert not thread.is_alive()
 
 
+@pytest.fixture(scope="session")
+def serving():
+    """Return what runs a server in a thread."""
+    return _serving
+
+
+@pytest.fixture(scope="session")
+def until():
+    """Return what waits until something holds."""
+    return _until
+
+
 @pytest.fixture(scope="module")
-def server(tiny):
+def server(tiny, serving):
     with serving(tiny, name="tiny") as url:
         yield url
 
@@ -85,7 +97,7 @@ def http(server):
         yield made
 
 
-def until(condition, seconds=20.0):
+def _until(condition, seconds=20.0):
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -115,8 +115,10 @@ def install(app: FastAPI) -> None:
 
 
 def _explain(found: Sequence[Any]) -> ApiError:
-    """Turn the first of pydantic's findings into a message that names the field and the range."""
-    first = found[0]
+    """Turn what pydantic finds in the first wrong field into a message with field and range."""
+    field = found[0]["loc"][:2]
+    # of the members of a union the one that was followed deepest is the one that was meant
+    first = max((f for f in found if f["loc"][:2] == field), key=lambda f: len(f["loc"]))
     # of a union, pydantic names the member that it tried; nobody else knows it by that name
     where = [str(part) for part in first["loc"] if part != "body" and "[" not in str(part)]
     if first["type"] == "json_invalid":

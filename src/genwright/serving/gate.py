@@ -7,6 +7,8 @@ never parsed. It is plain ASGI: middleware that wraps requests would hide a clie
 import asyncio
 import hmac
 import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -97,36 +99,30 @@ class Gate:
             ApiError: it is too large, or takes too long to arrive.
             ConnectionError: the client went away before its end.
         """
-        limit = self.limits.body
-        parts: list[bytes] = []
-        size = 0
+        most, seconds = self.limits.body, self.limits.body_seconds
+        kept = bytearray()
+        parts = _parts(receive)
+        too_large = length.isdigit() and int(length) > most
         try:
-            async with asyncio.timeout(self.limits.body_seconds):
-                async for part in _parts(receive):
-                    parts.append(part)
-                    size += len(part)
-                    if size > limit or (length.isdigit() and int(length) > limit):
-                        break
-                else:
-                    return b"".join(parts)
+            async with asyncio.timeout(seconds):
+                while not too_large and (part := await anext(parts, None)) is not None:
+                    kept += part
+                    too_large = len(kept) > most
         except TimeoutError:
-            seconds = self.limits.body_seconds
             raise ApiError(408, f"The body took more than {seconds:g} s to arrive.") from None
-        parts.clear()
-        try:
+        if not too_large:
+            return bytes(kept)
+        kept.clear()
+        with suppress(TimeoutError):
             async with asyncio.timeout(DISCARD_SECONDS):
-                async for _ in _parts(receive):
+                async for _ in parts:
                     pass
-        except TimeoutError:
-            pass
         raise ApiError(
-            413,
-            f"The body is larger than {limit:,} bytes, the most that is read.",
-            code="too_large",
+            413, f"The body is larger than {most:,} bytes, the most that is read.", code="too_large"
         )
 
 
-async def _parts(receive: Receive):  # noqa: ANN202  # an asynchronous iterator of bytes
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

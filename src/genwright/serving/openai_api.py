@@ -9,7 +9,7 @@ The public OpenAI API reference ("Chat Completions", "Completions"). Ours: `top_
 the names of vLLM for constraints (`structured_outputs`, `guided_*`).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -36,6 +36,10 @@ def _not_empty(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_sendable)]
 Stop = Annotated[Text, AfterValidator(_not_empty)]
+
+
+T = TypeVar("T")
+Some = Annotated[list[T], Field(min_length=1)]
 
 
 class Body(BaseModel):
@@ -71,7 +75,7 @@ class StructuredOutputs(Body):
     regex: Text | None = None
     grammar: Text | None = Field(None, description="in the Lark dialect of llguidance")
     json_: dict[str, Any] | bool | Text | None = Field(None, alias="json")
-    choice: list[Text] | None = Field(None, min_length=1)
+    choice: Some[Text] | None = None
 
 
 class Settings(Body):
@@ -93,7 +97,7 @@ class Settings(Body):
     guided_regex: Text | None = None
     guided_grammar: Text | None = None
     guided_json: dict[str, Any] | bool | Text | None = None
-    guided_choice: list[Text] | None = Field(None, min_length=1)
+    guided_choice: Some[Text] | None = None
     frequency_penalty: float | None = Field(None, ge=0, le=0, description="not supported")
     presence_penalty: float | None = Field(None, ge=0, le=0, description="not supported")
     logit_bias: dict[str, float] | None = Field(None, max_length=0, description="not supported")
@@ -128,7 +132,7 @@ class Message(Body):
 class ChatRequest(Settings):
     """The body of POST /v1/chat/completions."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: Some[Message]
     max_completion_tokens: int | None = Field(None, ge=1, description="instead of max_tokens")
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
@@ -139,7 +143,7 @@ class ChatRequest(Settings):
 class CompletionRequest(Settings):
     """The body of POST /v1/completions."""
 
-    prompt: Text | list[Text] | list[int] | list[list[int]]
+    prompt: Text | Some[Text] | Some[int] | Some[Some[int]]
     logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     echo: Literal[False] | None = Field(None, description="not supported")
     suffix: Literal[""] | None = Field(None, description="not supported")
