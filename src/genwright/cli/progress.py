@@ -41,8 +41,11 @@ class Stages:
 
     def watch(self, metric: str, step: int, value: float) -> None:
         """Show a training step."""
-        if metric == "loss":
-            self.progress.update(self.bar, completed=step + 1, note=f"loss {value:.3f}")
+        if metric != "loss":
+            return
+        self.progress.update(self.bar, completed=step + 1, note=f"loss {value:.3f}")
+        if not self.progress.console.is_terminal and (step + 1) % 25 == 0:
+            self.progress.console.print(f"  step {step + 1}: loss {value:.3f}")
 
 
 @contextmanager
