@@ -3,6 +3,7 @@
 import ipaddress
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,8 +37,8 @@ def register(app: typer.Typer) -> None:
         ] = KEY,
         max_queue: Annotated[int, typer.Option(help="Draws that may wait for a slot.")] = 256,
         timeout: Annotated[float, typer.Option(help="Seconds one request may take.")] = 600.0,
-        batch: Annotated[int, typer.Option(help="Draws that run together.")] = 64,
-        dtype: Annotated[str, typer.Option(help="float32, bfloat16 or auto.")] = "auto",
+        batch: Annotated[int | None, typer.Option(help="Draws that run together.")] = None,
+        dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or auto.")] = None,
     ) -> None:
         """Serve the OpenAI API: /v1/chat/completions, /v1/completions, /v1/models, /metrics."""
         for module in ("fastapi", "uvicorn", "prometheus_client"):
@@ -50,7 +51,10 @@ def register(app: typer.Typer) -> None:
         if api_key_env != KEY and not key:
             raise UserError(f"--api-key-env {api_key_env}: the variable is not set, or is empty.")
         limits = Limits(queue=max_queue, seconds=timeout)
-        generator = replace(_generator(model, task), batch=batch, dtype=dtype)
+        generator = _generator(model, task)
+        generator = replace(
+            generator, batch=batch or generator.batch, dtype=dtype or generator.dtype
+        )
         made = listen(host, port)  # before the model is read: a port in use is said at once
         served = create_app(generator, name=_name(model, task), key=key, limits=limits)
         where = f"http://{host}:{made.getsockname()[1]}"
@@ -83,7 +87,8 @@ def _generator(model: str, task: str) -> LocalLM:
 
 
 def _name(model: str, task: str) -> str:
-    return f"{task}-{model}" if model in ("improved", "base") else model
+    """Return what requests call it: a model's own name, or the task's and which of its models."""
+    return f"{Path(task).stem}-{model}" if model in ("improved", "base") else model
 
 
 def _is_loopback(host: str) -> bool:

@@ -66,7 +66,7 @@ class Service:
         self.lm, self.limits = lm, limits
         vocabulary = lm.vocabulary  # reads the weights now, not in the first request
         self.size = len(vocabulary)
-        self.context = lm._load().model.context  # pyright: ignore[reportPrivateUsage]
+        self.context = lm.context
         self._longest = max(32, *map(len, vocabulary.tokens))
         self._open = 0
         self._seconds = 1.0

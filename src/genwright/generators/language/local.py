@@ -82,6 +82,11 @@ class LocalLM:
         """The model's tokens; the first use loads the model."""
         return self._load().vocabulary
 
+    @property
+    def context(self) -> int:
+        """The most tokens that a prompt and its draw may hold together."""
+        return self._load().model.context
+
     def steered(self, *constraints: Constraint | LogitShaper) -> Self:
         """Return this model with constraints and shapers added."""
         return replace(self, constraints=(*self.constraints, *constraints))
