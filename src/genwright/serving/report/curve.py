@@ -8,11 +8,16 @@ Undecided draws are left out of every task's draws and counted.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 from genwright.core import InvalidArgument, Stop
 from genwright.core.statistics import wilson
 from genwright.search.coverage import Counts, PowerLaw, coverage, fit_power_law
 from genwright.serving.report.facts import RunFacts
+
+ENOUGH = 0.9
+"""The share of tasks that must have k decided draws: with fewer, the curve at k would be that of
+tasks that happen to be decided often."""
 
 _EARLY = {Stop.PASSED, Stop.DECIDED, Stop.GAVE_UP}
 
@@ -68,9 +73,12 @@ def curve(facts: RunFacts) -> Curve | str:
     decided = [[flag for flag in f if flag is not None] for f in flags.values()]
     if any(task.stop in _EARLY for task in done.values()):
         return _in_order(decided, undecided)
-    most = max(len(f) for f in decided)
+    most = sorted(map(len, decided))[len(decided) - ceil(ENOUGH * len(decided))]
     if most < 2:
-        return "No task made two decided draws; coverage at one draw is the score above."
+        return (
+            "Too few tasks made two decided draws to tell how coverage grows; at one draw it is "
+            "the share of draws that passed."
+        )
     found = coverage([Counts.of(f) for f in flags.values()], _doubling(most))
     law, note = _law(found.ks, found.values)
     return Curve(

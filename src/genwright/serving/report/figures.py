@@ -157,7 +157,7 @@ def rates_plot(
         traces.append(
             {
                 "x": [f.estimate for _, f in shown],
-                "y": [row - shift for row, _ in shown],
+                "y": [row + shift for row, _ in shown],
                 "error_x": {
                     "type": "data",
                     "symmetric": False,

@@ -80,5 +80,7 @@ def table(
         )
         for row in rows
     ]
-    made = h("table", h("caption", caption), h("thead", h("tr", *head)), h("tbody", *body))
+    made = h(
+        "table", h("caption", h("span", caption)), h("thead", h("tr", *head)), h("tbody", *body)
+    )
     return h("div", made, class_="scroll", role="region", aria_label=caption, tabindex="0")

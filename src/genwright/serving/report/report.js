@@ -38,7 +38,7 @@
       yaxis: axis(layout.yaxis),
       bargap: 0.04,
       showlegend: data.length > 1,
-      legend: { orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom" },
+      legend: { orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", traceorder: "normal" },
       hoverlabel: { font: { family: getComputedStyle(document.body).fontFamily } },
     };
     return Plotly.react(place, data, themed, { displayModeBar: false, responsive: true });
