@@ -61,7 +61,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-COMMANDS = ("solve", "improve", "ask", "serve", "runs", "methods", "models", "claims", "doctor")
+COMMANDS = (
+    "solve",
+    "improve",
+    "ask",
+    "serve",
+    "runs",
+    "report",
+    "methods",
+    "models",
+    "claims",
+    "doctor",
+)
 for command in COMMANDS:
     import_module(f"genwright.cli.{command}").register(app)
 
