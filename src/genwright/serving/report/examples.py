@@ -36,7 +36,10 @@ WHERE d.id = ?"""
 def examples(facts: RunFacts) -> Html:
     """Return the examples of a run, a list for each verdict that occurs."""
     blocks: list[Html] = []
+    checked = any(draw.status != "unchecked" for draw in facts.draws)
     for status in MARKS:
+        if status == "unchecked" and checked:
+            continue
         picked = pick(facts, status)
         if picked:
             total = sum(draw.status == status for draw in facts.draws)

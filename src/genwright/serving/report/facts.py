@@ -20,13 +20,9 @@ Status = Literal["passed", "failed", "undecided", "unchecked", "unfinished"]
 _GROUP = re.compile(r"(?P<group>.+)/[0-9a-f]{12}(-\d+)?", re.DOTALL)
 
 _DRAWS = """
-SELECT d.id, d.task, d.call, d.idx, d.kind, d.new_tokens, d.seconds,
-    json_extract(d.info, '$.masked_mass') AS masked, v.id IS NOT NULL AS judged, v.passed,
-    min(d.id) OVER (PARTITION BY d.task, d.call) AS began
-FROM draws d LEFT JOIN verdicts v ON v.id = (
-    SELECT max(id) FROM verdicts w
-    WHERE w.run = d.run AND w.task = d.task AND w.digest = d.digest)
-WHERE d.run = ? ORDER BY began, d.idx"""
+SELECT id, task, digest, new_tokens, seconds, json_extract(info, '$.masked_mass') AS masked,
+    min(id) OVER (PARTITION BY task, call) AS began
+FROM draws WHERE run = ? ORDER BY began, idx"""
 
 
 class DrawFact(NamedTuple):
@@ -170,11 +166,17 @@ def group_of(task: str) -> str:
 
 
 def _draws(run: Run) -> tuple[list[DrawFact], dict[str, None]]:
+    judged = {  # joined here: SQLite has no index from a value to its latest verdict
+        (row["task"], row["digest"]): _status(True, row["passed"])
+        for row in run.ledger.read(
+            "SELECT task, digest, passed FROM verdicts WHERE run = ? ORDER BY id", (run.id,)
+        )
+    }
     found = [
         DrawFact(
             row["id"],
             row["task"],
-            _status(row["judged"], row["passed"]),
+            judged.get((row["task"], row["digest"]), "unchecked"),
             row["new_tokens"],
             row["seconds"],
             float(row["masked"]) if isinstance(row["masked"], int | float) else None,

@@ -73,4 +73,6 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _asset(name: str) -> str:
-    return join([Html(files(__package__).joinpath(name).read_text(encoding="utf-8"))])
+    return join(
+        [Html(files("genwright.serving.report").joinpath(name).read_text(encoding="utf-8"))]
+    )
