@@ -27,7 +27,40 @@ from genwright.verifiers.json_schema import JsonSchemaValid, parsed_json
 
 SCHEMAS = "json/jsonschemabench.jsonl.gz"
 SPLITS = ("Github_trivial", "Github_easy", "Glaiveai2K")
-PROMPT = "Write one JSON value that satisfies this JSON schema. Answer with JSON only.\n{prompt}"
+SYSTEM = "You answer with one JSON value that satisfies the JSON schema you are given, and no more."
+EXAMPLES = (
+    (
+        {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+            "required": ["name"],
+        },
+        {"name": "Ada", "age": 36},
+    ),
+    (
+        {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "description": "Where to look"},
+                "tags": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        {"city": "Oslo", "tags": ["rain"]},
+    ),
+    (
+        {
+            "$schema": "http://json-schema.org/draft-04/schema#",
+            "title": "Point",
+            "type": "object",
+            "properties": {"x": {"type": "number"}, "visible": {"type": "boolean"}},
+            "required": ["x", "visible"],
+            "additionalProperties": False,
+        },
+        {"x": 1.5, "visible": True},
+    ),
+)
+"""Ours; the benchmark shows up to five pairs of each split."""
+
 Mode = Literal["free", "error", "relax"]
 
 
@@ -82,9 +115,9 @@ def _draw(
     rows: list[dict[str, Any]], ledger: Ledger | None, seed: int
 ) -> tuple[dict[str, float], Cost]:
     """Draw once for each schema and way; return shares of valid values among all schemas."""
-    model = LocalLM(template=PROMPT, temperature=0.0, max_new_tokens=256)
+    model = LocalLM(system=SYSTEM, temperature=0.0, max_new_tokens=256)
     tasks = [
-        Task(json.dumps(row["schema"]), JsonSchemaValid(schema=row["schema"]), row["id"], row)
+        Task(_prompt(row["schema"]), JsonSchemaValid(schema=row["schema"]), row["id"], row)
         for row in rows
     ]
     metrics, cost, wrong, tokens, forced = dict[str, float](), Cost(), 0, 0, 0
@@ -103,6 +136,18 @@ def _draw(
             forced += sum(d.info["forced_tokens"] for d in draws)
         cost += found.cost
     return metrics | {"false_passes": wrong, "forced_share": forced / max(tokens, 1)}, cost
+
+
+def _prompt(schema: Any) -> list[dict[str, str]]:
+    """Return the chat that asks for a value, after the example pairs."""
+    shown = [(json.dumps(asked), _compact(answer)) for asked, answer in EXAMPLES]
+    pairs = ((("user", asked), ("assistant", answer)) for asked, answer in shown)
+    turns = [*(turn for pair in pairs for turn in pair), ("user", json.dumps(schema))]
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _steering(schema: Any, mode: Mode) -> JsonSchema:
