@@ -12,6 +12,7 @@ from genwright.core import UserError
 from genwright.core.export import diff, export
 from genwright.core.ledger import Ledger
 from genwright.core.run import Run
+from genwright.core.training_export import Form
 
 RunId = Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")]
 
@@ -72,16 +73,25 @@ def register(app: typer.Typer) -> None:
     def export_run(
         run_id: RunId,
         path: Annotated[Path, typer.Argument(help="A .jsonl or .parquet file.")],
+        form: Annotated[
+            Form,
+            typer.Option(
+                "--format",
+                help="`draws`: every draw with its verdict and outcome. For TRL: `sft` (draws that "
+                "passed), `preference` (passed against failed), `reward` (each with a label).",
+            ),
+        ] = "draws",
         ledger: LedgerPath = DEFAULT_LEDGER,
         as_json: Json = False,
     ) -> None:
-        """Write every draw with its verdict and outcome to a file that `datasets` loads."""
+        """Write a run's draws to a file that `datasets` loads, or that TRL trains on."""
         with Ledger(ledger, create=False) as book:
-            rows = export(book.run(run_id), path)
+            rows = export(book.run(run_id), path, form)
         if as_json:
-            emit_json({"path": str(path), "rows": rows})
+            emit_json({"path": str(path), "format": form, "rows": rows})
         else:
-            console.print(f"{rows} draws written to {path}", markup=False)
+            what = "draws" if form == "draws" else f"{form} rows"
+            console.print(f"{rows} {what} written to {path}", markup=False)
 
     @runs.command("resume")
     def resume(context: typer.Context, run_id: RunId, ledger: LedgerPath = DEFAULT_LEDGER) -> None:

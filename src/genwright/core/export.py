@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from genwright.core import codec
 from genwright.core.errors import InvalidArgument, MissingFile, require
 from genwright.core.migrations import COST_COLUMNS
 from genwright.core.run import Run
+from genwright.core.training_export import FORMS, Form, training_rows
 
 _TEXT = ("run", "name", "task", "prompt", "data", "call", "asked", "value", "kind")
 _JUDGED = ("passed", "score", "evidence")
@@ -60,13 +62,18 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in COLUMNS}
 
 
-def export(runs: Run | Sequence[Run], path: str | Path) -> int:
-    """Write the draws of one run or several to a `.jsonl` or `.parquet` file; return how many.
+def export(runs: Run | Sequence[Run], path: str | Path, form: Form = "draws") -> int:
+    """Write the draws of one run or several to a `.jsonl` or `.parquet` file; return how many rows.
 
     The file appears when it is complete; one that was there is replaced.
 
+    Args:
+        runs: whose draws.
+        path: the file.
+        form: `"draws"` for every draw with `COLUMNS`, or what TRL trains on (`training_export`).
+
     Raises:
-        InvalidArgument: another ending.
+        InvalidArgument: another ending or form, or a form of TRL's that has no row in these runs.
         MissingFile: no such folder.
         MissingExtra: Parquet without pyarrow (`genwright[data]`).
     """
@@ -76,14 +83,18 @@ def export(runs: Run | Sequence[Run], path: str | Path) -> int:
         raise InvalidArgument(f"export: {path.name!r} must end in .jsonl or .parquet.")
     if not path.parent.is_dir():
         raise MissingFile(f"export: there is no folder {path.parent}; make it first.")
+    if form not in FORMS:
+        raise InvalidArgument(f"export: form must be one of {', '.join(FORMS)}, got {form!r}.")
     count = 0
 
     def counted() -> Iterator[dict[str, Any]]:
         nonlocal count
         for run in [runs] if isinstance(runs, Run) else runs:
-            for row in rows(run):
+            for row in rows(run) if form == "draws" else training_rows(run, form):
                 count += 1
                 yield row
+        if form != "draws" and not count:
+            raise InvalidArgument(f"export: {_NONE[form]}, so there is nothing to train on.")
 
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -103,6 +114,11 @@ def _write_jsonl(table: Iterator[dict[str, Any]], path: Path) -> None:
 
 
 _INFINITE = (float("inf"), float("-inf"))
+_NONE = {
+    "sft": "no draw passed",
+    "preference": "no task has a draw that passed and one that failed",
+    "reward": "no draw was judged",
+}
 
 
 def _write_parquet(table: Iterator[dict[str, Any]], path: Path) -> None:
@@ -114,9 +130,12 @@ def _write_parquet(table: Iterator[dict[str, Any]], path: Path) -> None:
     kinds = {n: arrow.float64() for n in real} | {n: arrow.bool_() for n in truth}
     kinds |= {n: arrow.int64() for n in whole}
     schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
+    first = next(table, None)
+    if first is not None and first.keys() != set(COLUMNS):
+        schema = arrow.Table.from_pylist([first]).schema
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         batch: list[dict[str, Any]] = []
-        for row in table:
+        for row in chain(() if first is None else (first,), table):
             batch.append(row)
             if len(batch) == 1000:
                 writer.write_batch(arrow.RecordBatch.from_pylist(batch, schema))
