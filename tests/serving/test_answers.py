@@ -185,6 +185,25 @@ def test_a_json_schema_is_obeyed(client, tiny):
         jsonschema_rs.validate(SCHEMA, json.loads(choice.message.content))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_steered_answer_has_scores_for_every_token_forced_ones_too(client, tiny, stream):
+    asked = {"guided_regex": "The colour is (red|blue)\\."}
+    settings = {"logprobs": True, "top_logprobs": 2, "max_tokens": 20, "extra_body": asked}
+    if stream:
+        *_, last = chat(client, **settings, stream=True)
+        content = last.choices[0].logprobs.content
+    else:
+        content = chat(client, **settings).choices[0].logprobs.content
+    steered = replace(tiny, max_new_tokens=20, logprobs=2).steered(
+        Regex(pattern=asked["guided_regex"])
+    )
+    draw = steered.sample(HELLO, 1, seed=5)[0]
+    assert draw.info["forced_tokens"] > 2
+    assert "".join(t.token for t in content) == draw.value
+    assert [t.logprob for t in content] == pytest.approx(draw.info["token_logprobs"], abs=1e-4)
+    assert all(len(t.top_logprobs) == 2 for t in content)
+
+
 def test_an_object_of_any_kind_begins_as_one_and_is_cut_by_its_length(client):
     answer = chat(client, response_format={"type": "json_object"}, max_tokens=5)
     assert answer.choices[0].message.content.startswith("{")

@@ -125,6 +125,27 @@ def test_token_ids_must_be_the_models_own(http):
         assert http.post("/v1/completions", json=body | {"prompt": prompt}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "value", "said"),
+    [
+        ("completions", "prompt", ["a"] * 4097, "4096"),
+        ("completions", "prompt", ["a"] * 273, "272 draws"),  # 16 slots and a queue of 256
+        ("completions", "prompt", [1] * 400_000, "400000"),
+        ("completions", "prompt", ["a", *[1] * 400_000], "valid"),
+        ("chat/completions", "stop", ["x"] * 17, "at most 16"),
+        ("chat/completions", "messages", [{}] * 200_000, "messages.0.role is required"),
+        ("chat/completions", "messages", CHAT["messages"] * 4097, "4096"),
+        ("chat/completions", "guided_choice", ["a"] * 4097, "4096"),
+    ],
+)
+def test_a_flood_of_items_is_answered_at_once(http, path, field, value, said):
+    began = time.perf_counter()
+    error = refused(http, f"/v1/{path}", **{"prompt": "a", field: value})
+    assert said in error["message"]
+    assert len(error["message"]) < 600
+    assert time.perf_counter() - began < 3
+
+
 def test_an_unknown_model_is_404(client):
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(**CHAT | {"model": "tinny"})

@@ -6,6 +6,7 @@ refuses, what the server cannot take on now, and what nobody foresaw.
 
 import json
 from collections.abc import Sequence
+from reprlib import repr as brief  # however much came, its beginning is quoted
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -117,8 +118,11 @@ def install(app: FastAPI) -> None:
 def _explain(found: Sequence[Any]) -> ApiError:
     """Turn what pydantic finds in the first wrong field into a message with field and range."""
     field = found[0]["loc"][:2]
-    # of the members of a union the one that was followed deepest is the one that was meant
-    first = max((f for f in found if f["loc"][:2] == field), key=lambda f: len(f["loc"]))
+    # of the members of a union, the one whose type fitted best is the one that was meant
+    first = max(
+        (f for f in found if f["loc"][:2] == field),
+        key=lambda f: (not f["type"].endswith("_type"), len(f["loc"])),
+    )
     # of a union, pydantic names the member that it tried; nobody else knows it by that name
     where = [str(part) for part in first["loc"] if part != "body" and "[" not in str(part)]
     if first["type"] == "json_invalid":
@@ -133,7 +137,7 @@ def _explain(found: Sequence[Any]) -> ApiError:
         return ApiError(400, f"{'.'.join(where)} is required.", param=name)
     message = first["msg"].removeprefix("Value error, ")
     allowed = RANGES.get(name, "")
-    said = f"{'.'.join(where)}: {message}{allowed}, got {first['input']!r:.200}."
+    said = f"{'.'.join(where)}: {message}{allowed}, got {brief(first['input'])}."
     return ApiError(400, said, param=name)
 
 

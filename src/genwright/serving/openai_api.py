@@ -19,6 +19,12 @@ MOST_DRAWS = 128
 MOST_ALTERNATIVES = 20
 """The largest `top_logprobs`, as in the OpenAI API."""
 
+MOST_ITEMS = 4096
+"""Messages, parts of one, prompts, or words to choose from."""
+
+MOST_STOPS = 16
+"""Texts that end a draw: each is looked for after every token."""
+
 
 def _sendable(text: str) -> str:
     try:
@@ -39,7 +45,11 @@ Stop = Annotated[Text, AfterValidator(_not_empty)]
 
 
 T = TypeVar("T")
-Some = Annotated[list[T], Field(min_length=1)]
+Some = Annotated[list[T], Field(min_length=1, max_length=MOST_ITEMS, fail_fast=True)]
+"""A list that is read no further than its first mistake, so that a long wrong one costs little."""
+
+Ids = Annotated[list[int], Field(min_length=1, fail_fast=True)]
+"""Token ids: as many as a body holds; what is too long for the model is told both numbers."""
 
 
 class Body(BaseModel):
@@ -89,7 +99,7 @@ class Settings(Body):
     top_k: int | None = Field(None, ge=-1, description="0 or -1 keeps all tokens")
     min_p: float | None = Field(None, ge=0, lt=1)
     max_tokens: int | None = Field(None, ge=1)
-    stop: Stop | list[Stop] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS, fail_fast=True)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
@@ -119,7 +129,7 @@ class Message(Body):
     """A message of a chat."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Text | list[Part] | None = None
+    content: Text | Some[Part] | None = None
 
     def plain(self) -> dict[str, str]:
         """Return role and text, as chat templates want them."""
@@ -143,7 +153,7 @@ class ChatRequest(Settings):
 class CompletionRequest(Settings):
     """The body of POST /v1/completions."""
 
-    prompt: Text | Some[Text] | Some[int] | Some[Some[int]]
+    prompt: Text | Some[Text] | Ids | Some[Ids]
     logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     echo: Literal[False] | None = Field(None, description="not supported")
     suffix: Literal[""] | None = Field(None, description="not supported")

@@ -103,6 +103,7 @@ def create_app(
         seed = secrets.randbits(63) if body.seed is None else body.seed
         headers = {"X-Genwright-Seed": str(seed)}
         n = body.n or 1
+        service.check_size(n * len(prompts))  # before any is read
 
         async def begin() -> tuple[list[list[int]], Job]:
             ids = await service.read(settings, prompts, most)

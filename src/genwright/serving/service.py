@@ -68,6 +68,7 @@ class Service:
         self.size = len(vocabulary)
         self.context = lm.context
         self._longest = max(32, *map(len, vocabulary.tokens))
+        self._most = lm.batch + limits.queue
         self._open = 0
         self._seconds = 1.0
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="genwright-prompts")
@@ -156,15 +157,21 @@ class Service:
         """End the thread that reads prompts."""
         self._reader.shutdown(wait=False, cancel_futures=True)
 
-    def _admit(self, draws: int) -> None:
-        most = self.lm.batch + self.limits.queue
-        if draws > most:
+    def check_size(self, draws: int) -> None:
+        """Look whether one request may make so many draws at all.
+
+        Raises:
+            ApiError: more than slots and queue hold, however long it waits.
+        """
+        if draws > self._most:
             raise ApiError(
                 400,
-                f"n: one request may make {most} draws in all on this server, got {draws}.",
+                f"n: one request may make {self._most} draws in all on this server, got {draws}.",
                 param="n",
             )
-        if self._open + draws > most:
+
+    def _admit(self, draws: int) -> None:
+        if self._open + draws > self._most:
             wait = math.ceil(self._seconds * (1 + self.waiting / self.lm.batch))
             wait = min(max(wait, 1), 120)
             raise ApiError(

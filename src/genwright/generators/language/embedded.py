@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,9 @@ def _wheel_file() -> Path | None:
     return next((file for f in folders for file in sorted(Path(f).glob("*.gguf"))), None)
 
 
+@cache
 def _from_hub(model: str, name: str) -> str:
-    """Return a hub name that is known to exist, from the local hub cache where it is there."""
+    """Return a hub name that is known to exist; the hub is asked once in a process."""
     hub = require("huggingface_hub", extra="lm", needed_by="a model from the hub")
     try:
         hub.hf_hub_download(name, "config.json")
