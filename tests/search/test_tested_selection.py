@@ -172,3 +172,14 @@ def test_settings_out_of_range_are_refused(wrong):
 def test_a_task_without_an_entry_point_is_refused():
     with pytest.raises(InvalidArgument, match="entry_point"):
         TestedSelection().run(Scripted([RIGHT]), Task(PROMPT), Budget(), seed=0)
+
+
+def test_programs_and_tests_are_drawn_a_batch_at_a_time(sandbox):
+    """A budget in tokens is overshot by a batch at most, not by everything that was planned."""
+    programs = [ZERO, SQUARE, RIGHT, SAME, RIGHT]
+    outcome, generator = solve(programs, TESTS, sandbox, batch=2)
+    assert [call.n for call in generator.calls] == [2, 2, 1, 2, 1]
+    assert [call.first for call in generator.calls] == [0, 2, 4, 0, 2]
+    assert (outcome.chosen.value, outcome.stop) == (RIGHT, Stop.COMPLETE)
+    outcome, generator = solve(programs, TESTS, sandbox, Budget(new_tokens=3), batch=2)
+    assert ([call.n for call in generator.calls], outcome.stop) == ([2, 2], Stop.BUDGET)

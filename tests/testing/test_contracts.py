@@ -1,8 +1,11 @@
 """Sound methods keep every law; for each law there is a broken method that only breaks it."""
 
+import os
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 from random import Random
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -19,11 +22,16 @@ from genwright.core import (
     Verdict,
     Vocabulary,
 )
+from genwright.core.registry import SLOTS
 from genwright.testing import (
     ConstraintCase,
     GeneratorCase,
+    KeyCase,
     LearnerCase,
+    LoaderCase,
     Passes,
+    SelectorCase,
+    SourceCase,
     StrategyCase,
     Uniform,
     VerifierCase,
@@ -50,7 +58,7 @@ def test_a_slot_without_laws_is_named():
         contract_checks("oven")
 
 
-@pytest.mark.parametrize("slot", ["generator", "verifier", "strategy", "constraint", "learner"])
+@pytest.mark.parametrize("slot", [slot for slot in SLOTS if slot != "shaper"])
 def test_every_law_has_a_name_that_says_it_and_a_broken_method(slot):
     names = {law.__name__ for law in contract_checks(slot)}
     assert names == {broken[1] for broken in BROKEN[slot]}
@@ -175,6 +183,8 @@ class FirstHeads:
             task.prompt.append("more")
         if twist == "moody":
             seed = next(TURNS) % 2
+        if twist == "draws anew when recorded" and hasattr(generator, "_inner"):
+            seed = next(TURNS)
         while stop is None:
             n = 2 if twist == "no room" else budget.room(drawn.cost + checked, 2)
             if twist == "at least one":
@@ -184,6 +194,8 @@ class FirstHeads:
             if n == 0 or (twist == "no room" and budget.is_spent(drawn.cost)):
                 break
             first = 0 if twist == "no first" else len(drawn)
+            if twist == "goes round the ledger":
+                generator = getattr(generator, "_inner", generator)
             batch = generator.sample(task.prompt, n, seed=seed, first=first)
             drawn += batch
             verdicts = task.verifier.check(batch)
@@ -322,7 +334,141 @@ def imitate(twist=""):
     )
 
 
+# Sources, keys, loaders, selectors.
+
+
+@dataclass(frozen=True)
+class Squares:
+    twist: str = ""
+    seed: int = 0
+    kept: list = field(default_factory=list)
+
+    def rows(self):
+        twist, seed = self.twist, 0 if self.twist == "no seed" else self.seed
+        made = [{"question": f"{seed + i}^2?", "answer": (seed + i) ** 2} for i in range(3)]
+        if twist == "none":
+            return []
+        if twist == "lists":
+            return [list(row.items()) for row in made]
+        if twist == "sets":
+            made[0]["answer"] = {1}
+        if twist == "lacks one":
+            del made[2]["answer"]
+        if twist == "moody":
+            made.append({"question": "?", "answer": next(TURNS)})
+        if twist == "hands out its own":
+            self.kept[:] = self.kept or made
+            return self.kept
+        return made
+
+
+def squares(twist=""):
+    return SourceCase(
+        make=lambda: Squares(twist),
+        other=lambda: Squares(twist, 5),
+        columns=("question", "answer"),
+    )
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum of numbers joined by plus signs."""
+
+    twist: str = ""
+
+    def __call__(self, value):
+        twist = self.twist
+        if isinstance(value, list):
+            total = sum(value)
+            if twist == "eats the value":
+                value.clear()
+            return total
+        if twist == "literal" and "+" in value:
+            return value
+        if twist == "constant":
+            return 1
+        if twist == "moody":
+            return next(TURNS)
+        try:
+            total = sum(int(part) for part in str(value).split("+"))
+        except ValueError:
+            if twist == "raises":
+                raise
+            return 0 if twist == "zero for nonsense" else None
+        return [total] if twist == "list" else total
+
+
+def total(twist=""):
+    return KeyCase(
+        make=lambda: Total(twist),
+        groups=[["1+2", "3", "0+3"], ["4"], [[2, 3]]],
+        nonsense=["one", ""],
+        hostile=["(", "1+"],
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    path: Path
+    twist: str = ""
+
+    def __call__(self):
+        twist = self.twist
+        path = self.path / f"data{next(TURNS)}" if twist == "another path" else self.path / "data"
+        if twist == "nowhere":
+            return path
+        if not path.exists() or twist == "again":
+            path.write_bytes(b"" if twist == "empty" else os.urandom(8))
+        if twist == "leaves a part":
+            path.with_name("data.part").write_text("x")
+        return path
+
+
+def written(twist=""):
+    folder = Path(mkdtemp())
+    return LoaderCase(make=lambda: Written(folder, twist))
+
+
+@dataclass(frozen=True)
+class Ranked:
+    programs: tuple
+    score: float
+
+
+@dataclass(frozen=True)
+class MostPassed:
+    twist: str = ""
+
+    def select(self, matrix, counts=None):
+        twist, matrix = self.twist, np.asarray(matrix)
+        weights = np.ones(matrix.shape[1]) if counts is None else np.array(counts[1])
+        if twist == "no counts":
+            weights = np.ones(matrix.shape[1])
+        if twist == "the first test counts double":
+            weights = weights * np.where(np.arange(len(weights)) == 0, 2, 1)
+        scores = (matrix @ weights).tolist()
+        if twist == "writes":
+            matrix[:] = 0
+        if twist == "NaN":
+            scores = [NAN] * len(scores)
+        if twist == "one by one":
+            scores = [score - i / 100 for i, score in enumerate(scores)]
+        groups = [
+            Ranked(tuple(p for p, s in enumerate(scores) if s == score or s != s), score)
+            for score in sorted(set(scores), reverse=twist != "worst first")
+        ]
+        return groups[:1] if twist == "the best alone" else groups
+
+
+def most_passed(twist=""):
+    return SelectorCase(make=lambda: MostPassed(twist))
+
+
 CASES = {
+    "source": squares,
+    "key": total,
+    "loader": written,
+    "selector": most_passed,
     "generator": coin,
     "verifier": seven,
     "strategy": heads,
@@ -330,6 +476,40 @@ CASES = {
     "learner": imitate,
 }
 BROKEN = {
+    "source": [
+        ("none", "rows_are_json_tables"),
+        ("lists", "rows_are_json_tables"),
+        ("sets", "rows_are_json_tables"),
+        ("lacks one", "every_row_has_the_columns"),
+        ("moody", "the_same_seed_gives_the_same_rows"),
+        ("no seed", "another_seed_gives_other_rows"),
+        ("hands out its own", "rows_belong_to_who_asked_for_them"),
+    ],
+    "key": [
+        ("literal", "equal_answers_vote_together"),
+        ("constant", "other_answers_vote_apart"),
+        ("zero for nonsense", "nonsense_casts_no_vote"),
+        ("raises", "hostile_values_are_no_exceptions"),
+        ("list", "equal_answers_vote_together"),
+        ("moody", "the_same_value_votes_the_same"),
+        ("eats the value", "values_are_left_as_they_were"),
+    ],
+    "loader": [
+        ("nowhere", "the_file_is_there"),
+        ("empty", "the_file_is_there"),
+        ("another path", "loading_again_changes_nothing"),
+        ("again", "loading_again_changes_nothing"),
+        ("leaves a part", "only_the_file_is_left"),
+    ],
+    "selector": [
+        ("the best alone", "every_program_stands_in_one_group"),
+        ("worst first", "scores_fall"),
+        ("NaN", "scores_fall"),
+        ("one by one", "equal_rows_stand_together"),
+        ("the first test counts double", "the_order_of_programs_and_tests_is_irrelevant"),
+        ("no counts", "counts_equal_repeating"),
+        ("writes", "the_matrix_is_left_as_it_was"),
+    ],
     "generator": [
         ("remembers", "same_seed_gives_the_same_draws"),
         ("forgets first", "draws_do_not_depend_on_how_they_are_asked_for"),
@@ -365,6 +545,8 @@ BROKEN = {
         ("at least one", "an_empty_budget_draws_nothing"),
         ("edits the task", "the_task_is_left_as_it_was"),
         ("tuple keys", "what_it_reports_can_be_recorded"),
+        ("goes round the ledger", "a_killed_run_resumes"),
+        ("draws anew when recorded", "a_killed_run_resumes"),
     ],
     "constraint": [
         ("bytes", "masks_have_the_shape_of_the_vocabulary"),
@@ -399,8 +581,12 @@ def test_a_sound_method_keeps_every_law(slot):
 def test_a_broken_method_breaks_the_law(slot, twist, name):
     case = CASES[slot](twist)
     assert name in broken_laws(case, slot)
-    with pytest.raises(AssertionError):
+    sentence = name.replace("_", " ")
+    with pytest.raises(AssertionError, match="breaks the law") as caught:
         check_contract(case)
+    said = str(caught.value)
+    assert said.startswith(f"{slot} {type(case.make()).__name__} breaks the law")
+    assert sentence in said or broken_laws(case, slot)[0] != name
 
 
 def test_a_generator_that_is_not_random_need_not_differ():

@@ -6,10 +6,11 @@ draws it already paid for, and goes on where it stopped.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, Protocol, cast
 
 from genwright.core import codec
+from genwright.core.cost import Cost
 from genwright.core.errors import GenwrightError
 from genwright.core.protocols import Generator, Steerable, StreamingGenerator, Verifier
 from genwright.core.registry import describe
@@ -174,7 +175,9 @@ def recording(inner: Any, recorder: Recorder, steering: tuple[Any, ...] = ()) ->
 class RecordingVerifier:
     """A verifier that records its verdicts and checks no value of a task twice.
 
-    A verdict is known by the draw's value: draws with equal values share it.
+    A verdict is known by the draw's value: draws with equal values share it, and only the first of
+    them in an attempt brings its cost, so that a strategy which adds costs up counts a check once.
+    After a kill that holds for verdicts read back too: the strategy counts what it counted before.
     """
 
     def __init__(self, inner: Verifier[Any], recorder: Recorder) -> None:
@@ -183,9 +186,10 @@ class RecordingVerifier:
         self._key = codec.digest(_told(inner))
         judged = recorder.run.verdicts(recorder.task)
         self._known = {j.digest: j.verdict for j in judged if j.verifier == self._key}
+        self._charged: set[str] = set()
 
     def check(self, samples: Samples[Any]) -> list[Verdict]:
-        """Return one verdict a draw, in order."""
+        """Return one verdict a draw, in order; one that was given before costs nothing."""
         recorder, watch = self._recorder, self._recorder.watch
         digests = [codec.digest(value) for value in samples.values]
         new: dict[str, int] = {}
@@ -203,7 +207,19 @@ class RecordingVerifier:
         for position, digest in enumerate(digests):
             replayed = new.get(digest) != position
             watch.tell("verdict", recorder.task, self._known[digest], replayed)
-        return [self._known[digest] for digest in digests]
+        return [self._charge(digest) for digest in digests]
+
+    def judge(self, sample: Sample[Any]) -> Verdict:
+        """Return the verdict on one draw with what it cost, whoever asked for it first."""
+        self.check(Samples[Any].of([sample]))
+        return self._known[codec.digest(sample.value)]
+
+    def _charge(self, digest: str) -> Verdict:
+        verdict = self._known[digest]
+        if digest in self._charged:
+            return replace(verdict, cost=Cost())
+        self._charged.add(digest)
+        return verdict
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

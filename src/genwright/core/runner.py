@@ -243,8 +243,7 @@ class _Attempt:
         )
         if outcome.chosen is None or verifier is None:
             return replace(outcome, verdict=None)
-        (verdict,) = verifier.check(Samples[Any].of([outcome.chosen]))
-        return replace(outcome, verdict=verdict)
+        return replace(outcome, verdict=verifier.judge(outcome.chosen))
 
     def result(self, tasks: Mapping[str, Task[Any]]) -> RunResult:
         """Gather the outcomes in the order of the tasks."""

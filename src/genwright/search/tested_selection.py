@@ -57,7 +57,8 @@ class TestedSelection:
             prompt and draw together; otherwise it is the draw alone.
         tests_per_text: the most asserts taken from one text. The default is CodeT's.
         seconds: wall-time limit of each test.
-        batch: programs run between two looks at the budget.
+        batch: the most programs or tests that are drawn, or programs that are run, between two
+            looks at the budget.
         sandbox: where to run; a shared pool where None.
 
     Raises:
@@ -109,14 +110,14 @@ class TestedSelection:
                 f"name of the function that tests call; got {entry_point!r}."
             )
         drawn = Tally(generator, task, budget, seed)
-        drawn.draw(self._programs_within(budget))
+        self._draw(drawn, self._programs_within(budget))
         if not len(drawn.samples):
             return drawn.outcome(None, Stop.BUDGET)
         prompt = self.test_prompt.format(prompt=task.prompt, entry_point=entry_point)
         written = Tally(
             generator, Task(prompt), budget.after(drawn.cost), child_seed(seed, "tests")
         )
-        written.draw(self.m)
+        self._draw(written, self.m)
         drawn.cost += written.cost
 
         tests = self._tests(written.samples, prompt, entry_point)
@@ -134,6 +135,11 @@ class TestedSelection:
         complete = complete and len(cells) == len(programs)
         stop = Stop.COMPLETE if complete else Stop.BUDGET
         return self._choose(drawn, stop, programs, tests, cells, spent)
+
+    def _draw(self, tally: Tally[Any], wanted: int) -> None:
+        """Make the wanted draws, or as many as the budget allows."""
+        while (left := wanted - len(tally.samples)) and len(tally.draw(min(self.batch, left))):
+            pass
 
     def _programs_within(self, budget: Budget) -> int:
         """Share a tight limit on draws between programs and tests as n and m do."""

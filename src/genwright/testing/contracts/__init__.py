@@ -12,12 +12,38 @@ from collections.abc import Callable
 from typing import Any
 
 from genwright.core import InvalidArgument
-from genwright.testing.contracts import constraint, generator, learner, strategy, verifier
+from genwright.testing.contracts import (
+    constraint,
+    generator,
+    key,
+    learner,
+    loader,
+    selector,
+    source,
+    strategy,
+    verifier,
+)
 from genwright.testing.contracts.constraint import ConstraintCase
 from genwright.testing.contracts.generator import GeneratorCase
+from genwright.testing.contracts.key import KeyCase
 from genwright.testing.contracts.learner import LearnerCase
+from genwright.testing.contracts.loader import LoaderCase
+from genwright.testing.contracts.selector import SelectorCase
+from genwright.testing.contracts.source import SourceCase
 from genwright.testing.contracts.strategy import StrategyCase
 from genwright.testing.contracts.verifier import HOSTILE_TEXTS, VerifierCase
+
+Case = (
+    GeneratorCase
+    | VerifierCase
+    | StrategyCase
+    | ConstraintCase
+    | LearnerCase
+    | SourceCase
+    | KeyCase
+    | LoaderCase
+    | SelectorCase
+)
 
 _SLOTS: dict[str, tuple[type, tuple[Callable[[Any], None], ...]]] = {
     "generator": (GeneratorCase, generator.LAWS),
@@ -25,6 +51,10 @@ _SLOTS: dict[str, tuple[type, tuple[Callable[[Any], None], ...]]] = {
     "strategy": (StrategyCase, strategy.LAWS),
     "constraint": (ConstraintCase, constraint.LAWS),
     "learner": (LearnerCase, learner.LAWS),
+    "source": (SourceCase, source.LAWS),
+    "key": (KeyCase, key.LAWS),
+    "loader": (LoaderCase, loader.LAWS),
+    "selector": (SelectorCase, selector.LAWS),
 }
 
 
@@ -39,25 +69,36 @@ def contract_checks(slot: str) -> list[Callable[[Any], None]]:
     return list(_SLOTS[slot][1])
 
 
-def check_contract(
-    case: GeneratorCase | VerifierCase | StrategyCase | ConstraintCase | LearnerCase,
-) -> None:
+def check_contract(case: Case) -> None:
     """Check every law of the slot that the case belongs to.
 
     Raises:
-        AssertionError: a law is broken; the sentence says which, and what was seen.
+        AssertionError: a law is broken; the sentence names the method and the law, and says what
+            was seen.
     """
-    for kind, laws in _SLOTS.values():
+    for slot, (kind, laws) in _SLOTS.items():
         if isinstance(case, kind):
             for law in laws:
-                law(case)
+                try:
+                    law(case)
+                except AssertionError as error:
+                    method = type(case.make()).__name__
+                    said = law.__name__.replace("_", " ")
+                    raise AssertionError(
+                        f"{slot} {method} breaks the law '{said}': {error}"
+                    ) from error
 
 
 __all__ = [
     "HOSTILE_TEXTS",
+    "Case",
     "ConstraintCase",
     "GeneratorCase",
+    "KeyCase",
     "LearnerCase",
+    "LoaderCase",
+    "SelectorCase",
+    "SourceCase",
     "StrategyCase",
     "VerifierCase",
     "check_contract",

@@ -17,6 +17,7 @@ from genwright.core import (
     Verdict,
     Verifier,
 )
+from genwright.testing.contracts.resume import a_killed_run_resumes
 from genwright.testing.contracts.sentences import is_json, law, same_draw
 
 LIMITS = (1, 2, 3, 5, 8)
@@ -229,4 +230,5 @@ LAWS = (
     an_empty_budget_draws_nothing,
     the_task_is_left_as_it_was,
     what_it_reports_can_be_recorded,
+    a_killed_run_resumes,
 )

@@ -1,0 +1,470 @@
+"""Every registered method keeps the laws of its slot. A method without a case here fails.
+
+To add a method, add a function below whose name is SLOT__NAME; its arguments are fixtures.
+"""
+
+import inspect
+import json
+import re
+from itertools import count
+
+import pytest
+
+from genwright.core import Task, build, describe, find, methods
+from genwright.testing import (
+    ConstraintCase,
+    GeneratorCase,
+    KeyCase,
+    LearnerCase,
+    LoaderCase,
+    Passes,
+    SelectorCase,
+    SourceCase,
+    StrategyCase,
+    Uniform,
+    VerifierCase,
+    contract_checks,
+)
+
+OURS = [info for info in methods() if info.cls.__module__.startswith("genwright.")]
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}, "b": {"enum": ["x", "y"]}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+NUMBER = count()
+
+
+def cls(slot, name):
+    return find(slot, name).cls
+
+
+# Generators.
+
+
+def generator__local_lm(tiny_llama):
+    kind = cls("generator", "local_lm")
+    return GeneratorCase(
+        make=lambda: kind(model=str(tiny_llama), chat=False, dtype="float32", max_new_tokens=4),
+        prompt="say",
+        n=3,
+    )
+
+
+def generator__remote_lm(endpoint):
+    kind = cls("generator", "remote_lm")
+    return GeneratorCase(
+        make=lambda: kind(base_url=endpoint, model="scripted", api_key_env=""), prompt="say", n=3
+    )
+
+
+def generator__recorded_generator(tmp_path):
+    path, kind = tmp_path / "draws.jsonl", cls("generator", "recorded_generator")
+    path.write_text(json.dumps({"prompt": "p", "completions": list("abcdef")}))
+    return GeneratorCase(make=lambda: kind(path=str(path)), prompt="p")
+
+
+def generator__random_valid(letters):
+    regex, kind = cls("constraint", "regex"), cls("generator", "random_valid")
+    return GeneratorCase(
+        make=lambda: kind(constraint=regex(pattern="[abc]{2,4}"), vocabulary=letters), prompt="p"
+    )
+
+
+# Constraints.
+
+
+def constraint__regex(letters):
+    pattern, kind = "(ab|a)*c[0-9]{2}", cls("constraint", "regex")
+    return ConstraintCase(
+        make=lambda: kind(pattern=pattern),
+        vocabulary=letters,
+        members=["c12", "aabc00"],
+        outsiders=["", "c1", "bc12"],
+        accepts=lambda text: re.fullmatch(pattern.encode(), text) is not None,
+    )
+
+
+def constraint__grammar(letters):
+    kind = cls("constraint", "grammar")
+
+    def balanced(text):
+        while b"(1+1)" in text:
+            text = text.replace(b"(1+1)", b"1")
+        return text == b"1"
+
+    return ConstraintCase(
+        make=lambda: kind(text='start: "1" | "(" start "+" start ")"'),
+        vocabulary=letters,
+        members=["1", "(1+(1+1))"],
+        outsiders=["", "(1+1", "11"],
+        accepts=balanced,
+    )
+
+
+def constraint__json_schema(letters):
+    kind, valid = cls("constraint", "json_schema"), cls("verifier", "json_schema_valid")
+    check = valid(schema=SCHEMA).check
+
+    def accepts(text):
+        from genwright.core import Samples
+
+        return check(Samples([text.decode()]))[0].passed
+
+    return ConstraintCase(
+        make=lambda: kind(schema=SCHEMA),
+        vocabulary=letters,
+        members=['{"a":1}', '{"a":-12,"b":"x"}'],
+        outsiders=["", '{"a":"1"}', "{}"],
+        accepts=accepts,
+    )
+
+
+def constraint__sql_grammar(letters, database):
+    import sqlite3
+
+    kind, connection = cls("constraint", "sql_grammar"), sqlite3.connect(database)
+
+    def runs(text):
+        connection.execute(text.decode()).fetchall()
+        return True
+
+    return ConstraintCase(
+        make=lambda: kind(database=database, max_joins=1),
+        vocabulary=letters,
+        members=["SELECT name FROM customers WHERE country = 'Spain'"],
+        outsiders=["SELECT name FROM orders", "SELECT", "DROP TABLE orders"],
+        accepts=runs,
+        walks=8,
+        longest=150,
+    )
+
+
+def constraint__intersection(letters):
+    regex, kind = cls("constraint", "regex"), cls("constraint", "intersection")
+    parts = (regex(pattern="[a-c]{2,6}"), regex(pattern="(a|c)[a-z]*"))
+    return ConstraintCase(
+        make=lambda: kind(parts=parts),
+        vocabulary=letters,
+        members=["aa", "abc", "cccccc"],
+        outsiders=["", "a", "ba", "aaaaaaa", "ad"],
+        accepts=lambda text: re.fullmatch(b"(a|c)[a-c]{1,5}", text) is not None,
+    )
+
+
+def constraint__python_machine(letters):
+    kind = cls("constraint", "python_machine")
+
+    def step(state, byte):
+        return (state + int(chr(byte))) % 7 if chr(byte) in "0123456789" else None
+
+    return ConstraintCase(
+        make=lambda: kind(begin=0, step=step, done=lambda state: state == 0),
+        vocabulary=letters,
+        members=["", "7", "43", "1213"],
+        outsiders=["1", "8", "a"],
+        accepts=lambda text: sum(map(int, text.decode())) % 7 == 0,
+    )
+
+
+# Verifiers.
+
+
+def verifier(name, right, wrong, **settings):
+    kind = cls("verifier", name)
+    return VerifierCase(make=lambda: kind(**settings), gold=right, corrupted=wrong)
+
+
+def parts():
+    kind, regex = cls("verifier", "exact_match"), cls("verifier", "regex_match")
+    return kind(gold="seven"), regex(pattern="^se")
+
+
+def verifier__exact_match():
+    return verifier("exact_match", ["seven", " Seven."], ["eight", "seven of nine"], gold="seven")
+
+
+def verifier__regex_match():
+    return verifier("regex_match", ["a7"], ["x"], pattern="[0-9]+")
+
+
+def verifier__json_schema_valid():
+    texts = ['{"a": "1"}', "{", "[]", '{"a": 1, "c": 2}']
+    return verifier("json_schema_valid", ['{"a": 1}'], texts, schema=SCHEMA)
+
+
+def verifier__json_fields():
+    texts = ['{"a": 2}', '{"a": 1, "b": "x"}', "{}"]
+    return verifier("json_fields", ['{"a": 1}'], texts, gold={"a": 1}, schema=SCHEMA)
+
+
+def verifier__math_answer():
+    right = ["\\boxed{0.5}", "The answer is 1/2.", "#### 2/4"]
+    return verifier("math_answer", right, ["2", "The answer is 3", "none"], gold="1/2")
+
+
+def verifier__predicate():
+    return verifier("predicate", ["7"], ["8", "77"], function=lambda value: value == "7")
+
+
+def verifier__all_of():
+    return verifier("all_of", ["seven"], ["eight", "seventy"], verifiers=parts())
+
+
+def verifier__any_of():
+    return verifier("any_of", ["seven", "seventy"], ["eight"], verifiers=parts())
+
+
+def verifier__weighted():
+    settings = {"verifiers": parts(), "weights": (2.0, 1.0)}
+    return verifier("weighted", ["seven"], ["eight", "seventy"], **settings)
+
+
+def verifier__unit_tests(sandbox):
+    wrong = ["def f(x):\n    return x", "def f(x):\n    return (", "import sys; sys.exit(0)"]
+    settings = {"tests": "assert f(1) == 2", "entry_point": "f", "seconds": 20.0}
+    gold = ["def f(x):\n    return x + 1", "```python\ndef f(x): return 2\n```"]
+    return verifier("unit_tests", gold, wrong, sandbox=sandbox, **settings)
+
+
+def verifier__command():
+    argv = ("grep", "-q", "^seven$", "{file}")
+    return verifier("command", ["seven", "a\nseven\n"], ["eight"], argv=argv)
+
+
+def verifier__sql_equivalence(database):
+    gold = "SELECT name FROM customers WHERE id < 3"
+    right = [gold, "SELECT name FROM customers WHERE id IN (2, 1)"]
+    wrong = ["SELECT name FROM customers", "SELECT", "SELECT id FROM customers WHERE id < 3"]
+    return verifier("sql_equivalence", right, wrong, database=database, gold=gold)
+
+
+def verifier__sql_runs(database):
+    wrong = ["SELECT price FROM customers", "DROP TABLE orders"]
+    return verifier("sql_runs", ["SELECT name FROM customers"], wrong, database=database)
+
+
+def verifier__answers_something(database):
+    right = ["SELECT name FROM customers WHERE country = 'Spain'"]
+    wrong = ["SELECT name FROM customers WHERE id = 99", "SELECT price FROM customers"]
+    return verifier("answers_something", right, wrong, database=database)
+
+
+def verifier__reasoning_gym_answer():
+    pytest.importorskip("reasoning_gym")
+    make = cls("source", "reasoning_gym")
+    (row,) = make(dataset="chain_sum", n=1).rows()
+    right = [row["answer"], f"So <answer>{row['answer']}</answer>."]
+    wrong = [str(int(row["answer"]) + 1), "none"]
+    return verifier("reasoning_gym_answer", right, wrong, task=row["task"])
+
+
+# Strategies.
+
+
+def strategy(name, **settings):
+    kind = cls("strategy", name)
+    return StrategyCase(
+        make=lambda: kind(**settings),
+        generator=Uniform("3577"),
+        task=Task("p", Passes(lambda value: value == "7")),
+        batch=settings.get("batch", 1),
+    )
+
+
+def strategy__single():
+    return strategy("single")
+
+
+def strategy__majority_vote():
+    return strategy("majority_vote", k=9, batch=3)
+
+
+def strategy__best_of_n():
+    return strategy("best_of_n", n=9, batch=3)
+
+
+def strategy__repeated_sampling():
+    return strategy("repeated_sampling", n=9, batch=3, stop_on_pass=False)
+
+
+def strategy__sequential():
+    return strategy("sequential", n=9)
+
+
+class ProgramsAndTests:
+    """Draws programs, or tests where the prompt asks for them."""
+
+    def sample(self, prompt, n, *, seed, first=0):
+        tests = ["f(1) == 2", "f(1) == 1", "f(0) == 0"]
+        programs = ["    return x + 1\n", "    return x\n", "    return -x\n"]
+        values = tests if prompt.endswith("assert ") else programs
+        return Uniform(values).sample(prompt, n, seed=seed, first=first)
+
+
+def strategy__tested_selection(sandbox):
+    kind = cls("strategy", "tested_selection")
+    return StrategyCase(
+        make=lambda: kind(n=5, m=4, batch=2, sandbox=sandbox),
+        generator=ProgramsAndTests(),
+        task=Task("def f(x):\n", data={"entry_point": "f"}),
+        batch=2,
+    )
+
+
+# Learners.
+
+
+def learner__supervised(tiny_llama, tmp_path):
+    kind, lm = cls("learner", "supervised"), cls("generator", "local_lm")
+    folder = tmp_path / "trained"
+
+    def make():
+        return kind(
+            folder=f"{folder}{next(NUMBER)}", steps=2, batch=2, rank=4, learning_rate=0.1, warmup=1
+        )
+
+    return LearnerCase(
+        make=make,
+        generator=lambda: lm(model=str(tiny_llama), chat=False, dtype="float32", max_new_tokens=4),
+        data=[{"prompt": f"say {c}", "completion": c * 3} for c in "abcd"],
+        prompt="say a",
+        n=2,
+    )
+
+
+# Sources, keys, loaders, selectors.
+
+
+def source(name, columns, **settings):
+    kind = cls("source", name)
+    return SourceCase(
+        make=lambda: kind(**settings),
+        other=lambda: kind(**settings, seed=11),
+        columns=columns,
+    )
+
+
+def source__template_questions(database):
+    return source("template_questions", ("question", "sql", "split"), database=database, n=4)
+
+
+def source__held_out_questions(database):
+    columns = ("question", "sql", "split")
+    return source("held_out_questions", columns, database=database, n=2, splits=("parameters",))
+
+
+def source__extraction_texts():
+    return source("extraction_texts", ("text", "record", "kind", "schema"), n=4)
+
+
+def source__word_problems():
+    return source("word_problems", ("question", "answer", "origin"), n=4, gsm8k="never")
+
+
+def source__datasets_file(tmp_path):
+    pytest.importorskip("datasets")
+    path, kind = tmp_path / "rows.csv", cls("source", "datasets_file")
+    path.write_text("question,answer\n1 + 1?,2\n2 + 2?,4\n")
+    return SourceCase(make=lambda: kind(path=str(path)), other=None, columns=("question", "answer"))
+
+
+def source__reasoning_gym():
+    pytest.importorskip("reasoning_gym")
+    columns = ("question", "answer", "task")
+    return source("reasoning_gym", columns, dataset="chain_sum", n=3)
+
+
+def key(name, groups, nonsense, **settings):
+    kind = cls("key", name)
+    return KeyCase(make=lambda: kind(**settings), groups=groups, nonsense=nonsense)
+
+
+def key__math_key():
+    halves = ["so \\boxed{1/2}", "the answer is 0.5", "#### 2/4"]
+    return key("math_key", [halves, ["#### 3", "3.0"]], ["none", "", None, 7])
+
+
+def key__json_key():
+    same = ['{"a": 1, "b": [2]}', '{"b":[2.0],"a":1}', {"a": 1, "b": [2]}]
+    return key("json_key", [same, ["[1, 2]"], ["[2, 1]"]], ["{", "", {1}])
+
+
+def key__sql_result(database):
+    spain = [
+        "SELECT name FROM customers WHERE country = 'Spain'",
+        "SELECT name FROM customers WHERE id IN (4, 3) ORDER BY id DESC",
+    ]
+    groups = [spain, ["SELECT 1"], ["SELECT '1'"]]
+    return key("sql_result", groups, ["SELECT", "SELECT price FROM customers"], database=database)
+
+
+def loader__flights_database(tmp_path_factory):
+    kind = cls("loader", "flights_database")
+    path = tmp_path_factory.mktemp("flights") / "flights.sqlite"
+    return LoaderCase(make=lambda: kind(path=str(path)))
+
+
+def selector__b4():
+    return SelectorCase(make=cls("selector", "b4"))
+
+
+def selector__code_t():
+    return SelectorCase(make=cls("selector", "code_t"))
+
+
+def selector__max_pass():
+    return SelectorCase(make=cls("selector", "max_pass"))
+
+
+def selector__mbr_exec():
+    return SelectorCase(make=cls("selector", "mbr_exec"))
+
+
+# What runs them.
+
+
+def case_for(info, request):
+    factory = globals().get(f"{info.slot}__{info.name}")
+    if factory is None:
+        pytest.fail(
+            f"the {info.slot} {info.name} ({info.cls.__module__}) has no case of its contract; "
+            f"add a function {info.slot}__{info.name} to {__name__}."
+        )
+    wanted = inspect.signature(factory).parameters
+    return factory(**{name: request.getfixturevalue(name) for name in wanted})
+
+
+def listed(slow=()):
+    marks = {True: (pytest.mark.slow,), False: ()}
+    return [
+        pytest.param(info, id=f"{info.slot}-{info.name}", marks=marks[info.name in slow])
+        for info in OURS
+    ]
+
+
+@pytest.mark.parametrize("info", listed(slow=("flights_database",)))
+def test_it_keeps_the_laws_of_its_slot(info, request):
+    case = case_for(info, request)
+    assert type(case.make()) is info.cls
+    for law in contract_checks(info.slot):
+        law(case)
+
+
+@pytest.mark.parametrize("info", listed())
+def test_it_is_described_and_built_again(info, request):
+    made = case_for(info, request).make()
+    table = describe(made)
+    assert table["method"] == info.name
+    again = json.loads(json.dumps(table))
+    if "<lambda>" in json.dumps(table) or "Vocabulary" in json.dumps(table):
+        pytest.skip("it holds a function or a vocabulary, which no task file can")
+    assert describe(build(info.slot, again)) == table
+
+
+def test_a_method_without_a_case_is_named(request):
+    from genwright.core import MethodInfo
+
+    with pytest.raises(pytest.fail.Exception, match=r"the strategy new_one .* add a function"):
+        case_for(MethodInfo("new_one", "strategy", "", int), request)
