@@ -67,6 +67,7 @@ def register(app: typer.Typer) -> None:
                     "training_rows": found.rows,
                     "left_out": found.left_out,
                     "accepted": found.accepted,
+                    "shared_with_training": found.shared,
                     "generator": describe(found.generator),
                     "measurements": [asdict(m) for m in found.measurements],
                 }
@@ -79,5 +80,12 @@ def register(app: typer.Typer) -> None:
             f"out), then on {sum(found.accepted)} draws that passed",
             markup=False,
         )
+        if found.shared:
+            kinds = ["question", "sql", "phrasing", "template", "structure", "13-gram"]
+            rows = [[g, *(line[k] for k in ("rows", *kinds))] for g, line in found.shared.items()]
+            title = (
+                f"held-out rows that share something with training (run {found.runs['training']})"
+            )
+            console.print(table(title, ["group", "rows", *kinds], rows))
         console.print(f"model: {found.generator.model}   ledger: {ledger}", markup=False)
         show_failures(found.measurements[-1].failures)

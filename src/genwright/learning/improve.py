@@ -6,7 +6,7 @@ stopped when it is started again.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
@@ -35,6 +35,7 @@ from genwright.learning.model_card import add_to_card
 from genwright.learning.rejection_sampling import accepted
 from genwright.search.repeated_sampling import RepeatedSampling
 from genwright.search.single import Single
+from genwright.synthesis.dedup import separation
 
 Watch = Callable[[str, int, float], None]
 
@@ -47,7 +48,8 @@ class Score:
         tasks: how many there were.
         passed: how many passed.
         undecided: how many could not be checked; they are in neither number of the rate.
-        metrics: name -> share of chosen draws that passed the further check.
+        metrics: name -> mean score of the chosen draws under the further check, which is the share
+            that passed where a check gives no partial credit.
     """
 
     tasks: int
@@ -84,7 +86,18 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Improvement:
-    """What a loop found: the measurements before and after, and the new generator."""
+    """What a loop found: the measurements before and after, and the new generator.
+
+    Args:
+        measurements: before, then after, an entry an arm.
+        generator: the last one trained.
+        rows: training rows of the first training.
+        accepted: draws that passed and were trained on, by round.
+        left_out: rows whose prompt is held out, and which were therefore not trained on.
+        runs: what each run is -> its id.
+        shared: what each group of held-out rows shares with the training rows, counted from the
+            ledger (`synthesis.dedup.separation`); empty where rows do not say their template.
+    """
 
     measurements: Sequence[Measurement]
     generator: Generator[Any]
@@ -92,6 +105,7 @@ class Improvement:
     accepted: Sequence[int]
     left_out: int
     runs: Mapping[str, str]
+    shared: Mapping[str, Mapping[str, int | bool]]
 
 
 def improve(
@@ -201,6 +215,7 @@ def improve(
         accepted=counts,
         left_out=left_out,
         runs=runs,
+        shared=shared_with_training(main, task_file.prompts.group),
     )
     add_to_card(
         Path(generator.model),
@@ -253,7 +268,7 @@ def score(
     """Return the scores of each group, and what failed with the verifier's evidence."""
     passed: Counter[str] = Counter()
     undecided: Counter[str] = Counter()
-    met: Counter[tuple[str, str]] = Counter()
+    met: dict[tuple[str, str], float] = defaultdict(float)
     failures: list[dict[str, Any]] = []
     groups = [str(t.data.get(task_file.prompts.group, "")) or "all" for t in tasks]
     for group, task, outcome in zip(groups, tasks, outcomes, strict=True):
@@ -320,6 +335,18 @@ def training_rows(
     return rows, left_out
 
 
+def shared_with_training(run: Run, group: str) -> dict[str, dict[str, int | bool]]:
+    """Count, from what the ledger holds, what held-out rows share with the training rows."""
+    rows: dict[str, list[Mapping[str, Any]]] = {"train": [i.data for i in run.items("train")]}
+    for item in run.items("held-out"):
+        rows.setdefault(str(item.data.get(group, "held-out")), []).append(item.data)
+    rows = {g: [r for r in part if TEMPLATE_IDS <= r.keys()] for g, part in rows.items()}
+    return separation({g: r for g, r in rows.items() if r}) if rows["train"] else {}
+
+
+TEMPLATE_IDS = {"question", "sql", "template", "phrasing", "structure"}
+
+
 def markdown(measurements: Sequence[Measurement]) -> str:
     """Return the measurements as a Markdown table."""
     heads, rows = result_table(measurements)
@@ -368,11 +395,11 @@ def _greedy(generator: Any) -> Any:
     return generator
 
 
-def _check(verifier: Any, chosen: Sample[Any] | None) -> bool:
-    """Whether the chosen draw passes a further check; no draw passes none."""
+def _check(verifier: Any, chosen: Sample[Any] | None) -> float:
+    """Return the chosen draw's score under a further check; none earns 0, as does no decision."""
     if chosen is None:
-        return False
-    return verifier.check(Samples.of([chosen]))[0].passed is True
+        return 0.0
+    return verifier.check(Samples.of([chosen]))[0].score or 0.0
 
 
 def _run(ledger: Ledger, run_id: str, task_file: TaskFile) -> Run:
