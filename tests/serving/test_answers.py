@@ -59,6 +59,22 @@ def test_every_setting_reaches_the_engine(client, tiny):
         assert got.choices[0].message.content == direct(tiny, **changed)[0].value
 
 
+def test_messages_in_parts_and_from_developers_are_read(client, tiny):
+    parts = [{"type": "text", "text": "Say "}, {"type": "text", "text": "hello."}]
+    messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
+    plain = [{"role": "system", "content": "Be brief."}, *HELLO]
+    answer = chat(client, messages=messages)
+    drawn = replace(tiny, max_new_tokens=8).sample(plain, 1, seed=5)
+    assert answer.choices[0].message.content == drawn[0].value
+    assert answer.usage.prompt_tokens == len(tiny.encode(plain))
+
+
+def test_max_completion_tokens_stands_for_max_tokens(client):
+    answer = chat(client, max_tokens=8, extra_body={"max_completion_tokens": 3})
+    assert answer.usage.completion_tokens == 3
+    assert answer.choices[0].finish_reason == "length"
+
+
 @pytest.mark.parametrize("seed", [0, -3, 2**63 - 1])
 def test_the_seed_alone_decides(client, tiny, seed):
     once, twice = (chat(client, seed=seed).choices[0].message.content for _ in range(2))

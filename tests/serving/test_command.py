@@ -130,6 +130,31 @@ def test_it_listens_on_loopback_unless_told_otherwise(tiny, monkeypatch, capsys)
         made.close()
 
 
+def test_a_task_is_served_as_it_steers(tiny, tmp_path):
+    task = tmp_path / "digits.toml"
+    task.write_text(
+        f'''
+name = "digits"
+[generator]
+method = "local_lm"
+model = "{tiny.model}"
+dtype = "float32"
+temperature = 0.7
+system = "Count."
+[prompts]
+template = "{{question}}"
+rows = [{{ question = "?" }}]
+[steering]
+method = "regex"
+pattern = "[0-9]{{3}}"
+'''
+    )
+    lm = command_of._generator("base", str(task))
+    assert (lm.temperature, lm.system) == (0.7, "Count.")
+    assert lm.sample("?", 1, seed=0)[0].value.isdigit()
+    assert command_of._generator("improved", str(task)) == lm  # nothing was improved yet
+
+
 def test_wrong_settings_say_what_is_allowed():
     for port in (-1, 65536):
         with pytest.raises(InvalidArgument, match="0 to 65535"):

@@ -4,6 +4,7 @@ SIGTERM and SIGINT end it gracefully: no connection is taken any more, requests 
 finished within the time that one request may take, then the process ends with 0.
 """
 
+import resource
 import signal
 import socket
 import sys
@@ -46,6 +47,7 @@ def run(app: Any, made: socket.socket, *, drain: float) -> None:
         made: of `listen`.
         drain: seconds that requests in flight are given to finish.
     """
+    _allow_connections()
     config = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=int(drain) or 1, server_header=False
     )
@@ -56,3 +58,9 @@ def run(app: Any, made: socket.socket, *, drain: float) -> None:
     server.run(sockets=[made])
     if not server.started:
         sys.exit(1)
+
+
+def _allow_connections() -> None:
+    """Have as many connections open as the system allows; idle ones would soon use up the rest."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
