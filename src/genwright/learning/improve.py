@@ -340,7 +340,7 @@ def shared_with_training(run: Run, group: str) -> dict[str, dict[str, int | bool
     rows: dict[str, list[Mapping[str, Any]]] = {"train": [i.data for i in run.items("train")]}
     for item in run.items("held-out"):
         rows.setdefault(str(item.data.get(group, "held-out")), []).append(item.data)
-    rows = {g: [r for r in part if TEMPLATE_IDS <= r.keys()] for g, part in rows.items()}
+    rows = {g: [r for r in part if r.keys() >= TEMPLATE_IDS] for g, part in rows.items()}
     return separation({g: r for g, r in rows.items() if r}) if rows["train"] else {}
 
 
