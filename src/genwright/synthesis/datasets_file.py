@@ -64,7 +64,9 @@ class DatasetsFile:
         error: Any = require(
             "datasets.exceptions", extra="data", needed_by="datasets"
         ).DatasetsError
+        shown = not datasets.are_progress_bars_disabled()
         with tempfile.TemporaryDirectory() as cache:
+            datasets.disable_progress_bars()  # they would run through the command line's own
             try:
                 loaded = datasets.load_dataset(
                     BUILDERS[suffix],
@@ -78,4 +80,7 @@ class DatasetsFile:
                 raise InvalidArgument(
                     f"DatasetsFile: {path.name} cannot be read as {BUILDERS[suffix]}: {wrong}."
                 ) from wrong
+            finally:
+                if shown:
+                    datasets.enable_progress_bars()
             return loaded.to_list()
