@@ -20,7 +20,8 @@ from genwright.serving.report import read_run, report_html, write_report
 from genwright.serving.report.comparison import compare
 from genwright.serving.report.curve import Curve, curve
 from genwright.serving.report.examples import MOST, pick
-from genwright.serving.report.figures import histogram
+from genwright.serving.report.figures import MOST_BINS, histogram
+from genwright.serving.report.markup import data
 from genwright.testing import Passes, Scripted, Uniform
 
 pytest.importorskip("plotly", reason="needs plotly: pip install 'genwright[report]'")
@@ -110,6 +111,24 @@ def test_a_run_that_stopped_at_a_pass_is_counted_in_order(ledger):
     assert found.law is None
 
 
+def test_draws_in_order_end_where_an_unsolved_task_ends(ledger):
+    run = scripted(ledger, {"a": "+---", "b": "----", "c": "--??"}, stop_on_pass=True)
+    assert curve(read_run(run)).ks == (1, 2)
+
+
+def test_a_task_that_asked_several_things_has_no_coverage(ledger):
+    run = scripted(ledger, {"a": "+-"})
+    run.record_draw("a", Call("another", 0), 0, Sample("+"))
+    assert "several things" in curve(read_run(run))
+
+
+def test_the_latest_verdict_counts_and_only_the_runs_own(ledger):
+    run = scripted(ledger, {"a": "--"}, run_id="1")
+    scripted(ledger, {"a": "+++"}, run_id="2")
+    run.record_verdict("a", "another verifier", "-", Verdict.ok())
+    assert [draw.status for draw in read_run(run).draws] == ["passed", "passed"]
+
+
 def test_the_power_law_is_fitted_where_coverage_follows_one(ledger):
     choices = ["+"] + ["-"] * 9
     tasks = [Task(f"t{i}", Passes(lambda v: v == "+")) for i in range(20)]
@@ -180,6 +199,13 @@ def test_hostile_texts_are_shown_and_do_nothing(ledger):
     text.encode()
 
 
+def test_data_can_end_no_script_and_holds_what_was_put_in():
+    made = data("x", {"</script><!--": "\u2028&"})
+    inner = made.removeprefix('<script type="application/json" id="x">').removesuffix("</script>")
+    assert not set("<>&\u2028") & set(inner)
+    assert json.loads(inner) == {"</script><!--": "\u2028&"}
+
+
 def test_nothing_is_fetched_and_plotly_stands_in_the_page_once(ledger):
     text, _ = report_html([scripted(ledger, {"a": "+-"})])
     page = Page(text)
@@ -206,9 +232,16 @@ def test_masked_mass_tokens_and_joules_are_told(ledger):
 
 
 def test_bins_hold_every_draw_whole_numbers_in_bins_of_whole_numbers():
-    for values in ([3, 3, 4, 9], list(range(1000)), [0.1, 0.25, 7.5], [5]):
+    for values in (
+        [3, 3, 4, 9],
+        list(range(1000)),
+        list(range(MOST_BINS + 1)),
+        [0.1, 0.25, 7.5],
+        [5],
+    ):
         made = json.loads(histogram("h", "t", "u", {"passed": values}).json)["data"][0]
         assert sum(made["y"]) == len(values)
+        assert len(made["y"]) <= MOST_BINS
         if all(float(v).is_integer() for v in values):
             assert all(float(w).is_integer() for w in made["width"])
 

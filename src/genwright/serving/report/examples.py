@@ -13,7 +13,7 @@ import numpy as np
 
 from genwright.core import codec
 from genwright.serving.report.facts import DrawFact, RunFacts
-from genwright.serving.report.markup import Html, h, join, visible
+from genwright.serving.report.markup import Html, h, join
 
 MOST = 4
 """Examples of each verdict."""
@@ -153,5 +153,10 @@ def _compact(value: Any) -> str:
 def _block(text: str, kind: str) -> Html:
     cut = len(text) - LONGEST
     more = h("span", f"… {cut:,} more characters", class_="quiet") if cut > 0 else None
-    shown = visible(text[:LONGEST])
-    return h("pre", shown or h("span", "(empty)", class_="quiet"), more, class_=kind, tabindex="0")
+    return h(
+        "pre",
+        text[:LONGEST] or h("span", "(empty)", class_="quiet"),
+        more,
+        class_=kind,
+        tabindex="0",
+    )

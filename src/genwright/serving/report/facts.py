@@ -130,11 +130,9 @@ def _notes(facts: RunFacts) -> Any:
             "No draw that was chosen was checked: the tasks have no verifier, so there are no "
             "scores and no coverage. Add a [verifier] to the task."
         )
-    if statuses["undecided"]:
-        yield (
-            f"{statuses['undecided']} tasks are undecided (the verifier could not tell); they are "
-            "in no rate, and counted apart."
-        )
+    if undecided := statuses["undecided"]:
+        whose = "1 task is" if undecided == 1 else f"{undecided} tasks are"
+        yield f"{whose} undecided (the verifier could not tell): in no rate, and counted apart."
 
 
 def read_run(run: Run) -> RunFacts:
@@ -166,7 +164,9 @@ def group_of(task: str) -> str:
 
 
 def _draws(run: Run) -> tuple[list[DrawFact], dict[str, None]]:
-    judged = {  # joined here: SQLite has no index from a value to its latest verdict
+    judged: dict[
+        tuple[str, str], Status
+    ] = {  # joined here: SQLite has no index from a value to its latest verdict
         (row["task"], row["digest"]): _status(True, row["passed"])
         for row in run.ledger.read(
             "SELECT task, digest, passed FROM verdicts WHERE run = ? ORDER BY id", (run.id,)

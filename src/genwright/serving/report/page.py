@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 
 from genwright import __version__
 from genwright.serving.report.comparison import comparison, short_names
@@ -34,7 +35,7 @@ def page(runs: Sequence[RunFacts]) -> str:
         h("style", Html(_asset("report.css"))),
     )
     badge = state_badge(runs[0]) if alone else None
-    ledger = runs[0].run.ledger.path
+    ledger = Path(runs[0].run.ledger.path).name  # a report is handed on; folders stay here
     command = shlex.join(["genwright", "report", *(f.run.id for f in runs), "--ledger", ledger])
     content = h(
         "body",

@@ -19,7 +19,7 @@ from genwright.serving.report.figures import (
     loss_plot,
 )
 from genwright.serving.report.markup import Html, data, h, join, table
-from genwright.serving.report.setup import setup
+from genwright.serving.report.setup import setup, summary
 
 JOULES = {
     "": "not recorded",
@@ -36,6 +36,7 @@ def run_section(facts: RunFacts, *, alone: bool) -> Html:
     head = None if alone else h("h2", name, state_badge(facts))
     parts = [
         h("p", _when(facts), class_="quiet"),
+        h("p", *summary(run.spec), class_="quiet"),
         *(h("p", note, class_="note", role="note") for note in facts.notes),
         _tiles(facts),
         _scores(facts),
@@ -98,7 +99,7 @@ def reproduce(facts: RunFacts) -> tuple[str, str]:
             f"genwright.core.solve(tasks, generator, strategy, seed={run.seed})",
             "The run was started from Python, by this call with its own tasks.",
         )
-    supposes = f"With the task file of that name as it was, in tasks/{task}.toml."
+    supposes = f"It needs the task file as it was: tasks/{task}.toml."
     if stage == "ask":
         question = next(iter(facts.tasks.values()), None)
         words = ["genwright", "ask", task, str(question.prompt) if question else "QUESTION"]

@@ -34,6 +34,20 @@ def setup(facts: RunFacts, command: tuple[str, str]) -> Html:
     )
 
 
+def summary(spec: Mapping[str, Any]) -> list[Any]:
+    """Return one line about a run: generator, model, strategy and verifiers by name."""
+    parts: list[Any] = []
+    for name in ("generator", "strategy", "verifiers"):
+        found = spec.get(name)
+        for one in found if isinstance(found, list) else [found]:
+            told = one.get("method", "") if isinstance(one, Mapping) else one
+            model = one.get("model") if isinstance(one, Mapping) else None
+            if told:
+                shown = h("strong", str(told).rpartition(":")[2])
+                parts += [" · " if parts else None, shown, f" {model}" if model else None]
+    return parts
+
+
 def method(spec: Any) -> Html:
     """Return a method as people read it: its name, short settings in a row, long ones folded."""
     if isinstance(spec, list):
