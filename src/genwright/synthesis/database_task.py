@@ -114,8 +114,8 @@ def write_task_file(database: Path, folder: Path, *, questions: Path | None = No
     if questions is not None:
         _check_questions(database, questions)
     folder.mkdir(parents=True, exist_ok=True)
-    beside = os.path.relpath(database.resolve(), folder.resolve())
-    yours = os.path.relpath(questions.resolve(), folder.resolve()) if questions else ""
+    beside = _from(folder, database)
+    yours = _from(folder, questions) if questions else ""
     text = TASK.format(
         file=database.name,
         name=name,
@@ -138,6 +138,12 @@ def describe_schema(schema: Schema) -> str:
         f"{table.written}({', '.join(column.written for column in table.columns)})"
         for table in schema.tables
     )
+
+
+def _from(folder: Path, file: Path) -> str:
+    """Return a path that stays true when the project moves: relative, unless it is far away."""
+    relative = os.path.relpath(file.resolve(), folder.resolve())
+    return str(file.resolve()) if relative.startswith(os.path.join("..", "..")) else relative
 
 
 def _check_questions(database: Path, questions: Path) -> None:
