@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from genwright import __version__
 from genwright.cli.output import Json, console, emit_json, table
 
-EXTRAS = ("lm", "json", "science", "data", "serve", "report", "scale", "demo")
+EXTRAS = ("lm", "json", "science", "data", "serve", "report", "scale", "friends", "demo")
 
 
 def register(app: typer.Typer) -> None:
