@@ -95,6 +95,11 @@ def test_every_system_stands_somewhere(monkeypatch, tmp_path):
     assert of("b4", []).told == "not run"
 
 
+def test_a_result_of_a_system_whose_claim_is_gone_counts_for_nothing(tiny):
+    gone = replace(run_claim(tiny, "smoke", 9, Ledger()), slug="asap")
+    assert of("asap", [gone]).told == "not built"
+
+
 def test_every_claim_file_is_the_claim_of_a_system_of_the_list():
     for slug in built():
         claim = find_claim(slug)
