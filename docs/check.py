@@ -26,19 +26,18 @@ from typer.testing import CliRunner
 from genwright.cli.main import app
 from genwright.core.task_file import TaskFile
 
-CHEAP = (
+CHEAP = {
     ("--version",),
+    ("claims",),
     ("methods",),
     ("models",),
-    ("claims",),
+    ("report",),
+    ("runs", "diff"),
+    ("runs", "export"),
     ("runs", "list"),
     ("runs", "show"),
-    ("runs", "export"),
-    ("runs", "diff"),
-    ("runs", "resume"),
-    ("report",),
     ("solve",),
-)
+}
 """Commands that the tests run. A page keeps its own `solve` small."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<lang>\w+)?(?P<rest>[^\n]*)$")
@@ -136,10 +135,10 @@ def _commands(block: Block) -> None:
             continue
         where = f"{block.page.name}:{block.line + offset}"
         try:
-            parse(words[1:])
+            path = parse(words[1:])
         except Exception as error:
             raise BrokenDocs(f"{where}: {line.strip()}: {error}") from error
-        if any(tuple(words[1 : 1 + len(cheap)]) == cheap for cheap in CHEAP):
+        if path in CHEAP:
             done = CliRunner().invoke(app, words[1:])
             if done.exit_code:
                 raise BrokenDocs(
@@ -147,22 +146,26 @@ def _commands(block: Block) -> None:
                 )
 
 
-def parse(words: list[str]) -> None:
-    """Parse a command line without running it.
+def parse(words: list[str]) -> tuple[str, ...]:
+    """Parse a command line without running it; return the command, `--help` or `--version` last.
 
     Raises:
         ValueError: no such command.
         Exception: of the parser, for an option or argument that the command does not have.
     """
     command: Any = typer.main.get_command(app)
+    path: list[str] = []
     while below := getattr(command, "commands", None):
         if not words or words[0].startswith("-"):
             break
         if words[0] not in below:
             raise ValueError(f"no command is called {words[0]!r}; there are: {', '.join(below)}.")
+        path.append(words[0])
         command, words = below[words[0]], words[1:]
-    if words != ["--help"] and words != ["--version"]:
-        command.make_context("genwright", list(words))
+    if words in (["--help"], ["--version"]):
+        return (*path, words[0])
+    command.make_context("genwright", list(words))
+    return tuple(path)
 
 
 def main(pages: list[str]) -> None:

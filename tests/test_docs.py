@@ -120,8 +120,9 @@ def test_a_block_that_never_ends_is_told(folder):
 
 
 def test_commands_parse_without_running():
-    parse(["solve", "flights", "--limit", "3"])
-    parse(["runs", "show", "abc", "--json"])
+    assert parse(["solve", "flights", "--limit", "3"]) == ("solve",)
+    assert parse(["runs", "show", "abc", "--json"]) == ("runs", "show")
+    assert parse(["claims", "run", "b4"]) == ("claims", "run")
 
 
 def test_the_generated_pages_equal_what_the_code_says():
