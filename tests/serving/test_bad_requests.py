@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
@@ -251,6 +252,22 @@ def test_a_compilation_is_bounded_in_time_and_others_are_served(strict, monkeypa
     assert answers[0].status_code == 400
     assert "0.5 s" in answers[0].json()["error"]["message"]
     until(lambda: strict.get("/health").json()["slots_used"] == 0)
+
+
+def test_more_constraints_than_places_to_compile_them_wait_their_turn(http, monkeypatch):
+    from genwright.steering.grammar import Regex
+
+    compile = Regex.compile
+
+    def slow(self, vocabulary):
+        time.sleep(0.1)
+        return compile(self, vocabulary)
+
+    monkeypatch.setattr(Regex, "compile", slow)
+    bodies = [CHAT | {"guided_regex": f"[ab]{{1,{k}}}"} for k in range(1, 11)]
+    with ThreadPoolExecutor(10) as pool:
+        answers = pool.map(lambda body: http.post("/v1/chat/completions", json=body), bodies)
+        assert [answer.status_code for answer in answers] == [200] * 10
 
 
 def test_more_draws_than_the_server_ever_takes_are_no_matter_of_waiting(strict):

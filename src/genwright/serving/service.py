@@ -14,6 +14,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from genwright.core import ConstraintError, InvalidArgument
@@ -72,7 +73,7 @@ class Service:
         self._open = 0
         self._seconds = 1.0
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="genwright-prompts")
-        self._compiling = threading.Semaphore(COMPILING)
+        self._places = asyncio.Semaphore(COMPILING)
         self.metrics = Metrics(
             slots=lm.batch, running=lambda: self.running, waiting=lambda: self.waiting
         )
@@ -192,17 +193,24 @@ class Service:
         if not lm.constraints:
             return submit()
         limit = self.limits.compile_seconds
-        if not self._compiling.acquire(blocking=False):
+        try:
+            async with asyncio.timeout(limit):
+                await self._places.acquire()
+        except TimeoutError:
             raise ApiError(
                 429, "Too many constraints are being compiled. Try again soon.", retry_after=5
-            )
+            ) from None
+        loop = asyncio.get_running_loop()
+
+        def release(_: Future[list[Ticket]]) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._places.release)
+
         answer: Future[list[Ticket]] = Future()
+        answer.add_done_callback(release)
         answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled
         threading.Thread(
-            target=_finish,
-            args=(answer, submit, self._compiling),
-            name="genwright-compile",
-            daemon=True,
+            target=_finish, args=(answer, submit), name="genwright-compile", daemon=True
         ).start()
         try:
             async with asyncio.timeout(limit):
@@ -258,9 +266,7 @@ def _text(prompt: Prompt) -> str:
     return "".join(part["content"] for part in prompt if isinstance(part, Mapping))
 
 
-def _finish(
-    answer: Future[list[Ticket]], submit: Callable[[], list[Ticket]], place: threading.Semaphore
-) -> None:
+def _finish(answer: Future[list[Ticket]], submit: Callable[[], list[Ticket]]) -> None:
     """Compile and submit; whatever happens is the answer."""
     try:
         tickets = submit()
@@ -268,8 +274,6 @@ def _finish(
         answer.set_exception(error)
     else:
         answer.set_result(tickets)
-    finally:
-        place.release()
 
 
 def _drop(answer: Future[list[Ticket]]) -> None:
