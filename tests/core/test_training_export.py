@@ -127,3 +127,14 @@ def test_draws_that_are_no_texts_are_told(tmp_path):
     solve([Task("a", Any7(), "t")], Scripted([{"x": 1}]), strategy, ledger=ledger, run_id="j")
     with pytest.raises(InvalidArgument, match="texts"):
         export(ledger.run("j"), tmp_path / "a.jsonl", "sft")
+
+
+def test_the_latest_verdict_on_a_draw_counts():
+    ledger = Ledger()
+    strategy = RepeatedSampling(n=7, batch=7, stop_on_pass=False)
+    solve([Task("d", Judge(), "t")], Scripted(DRAWS), strategy, ledger=ledger, run_id="again")
+    run = ledger.run("again")
+    assert list(training_rows(run, "reward")) == []
+    run.record_verdict("t", "a better one", "odd", Verdict.fail())
+    run.record_verdict("t", "the best one", "odd", Verdict.ok())
+    assert list(training_rows(run, "sft")) == [{"prompt": "d", "completion": "odd"}]
