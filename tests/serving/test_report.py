@@ -12,7 +12,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from genwright.core import Budget, Cost, Ledger, RunState, Sample, Task, Verdict, solve
+from genwright.core import (
+    Budget,
+    Cost,
+    Ledger,
+    Outcome,
+    RunState,
+    Sample,
+    Samples,
+    Stop,
+    Task,
+    Verdict,
+    solve,
+)
 from genwright.core.run import Call
 from genwright.search.majority_vote import MajorityVote
 from genwright.search.repeated_sampling import RepeatedSampling
@@ -162,8 +174,10 @@ def test_scores_and_costs_by_group_are_the_ledgers(ledger):
 
 
 def test_before_and_after_are_paired_task_by_task(ledger):
-    first = scripted(ledger, {"a": "-", "b": "-", "c": "+", "d": "?"}, run_id="1")
-    second = scripted(ledger, {"a": "+", "b": "+", "c": "-", "d": "+"}, run_id="2")
+    was = {"a": "-", "b": "-", "c": "+", "d": "?", "e": "+", "old": "-"}
+    now = {"a": "+", "b": "+", "c": "-", "d": "+", "e": "?", "new": "+"}
+    first = scripted(ledger, was, run_id="1", keys={"old": "of one key"})
+    second = scripted(ledger, now, run_id="2", keys={"new": "of one key"})
     (pair,) = compare("", read_run(first), read_run(second))
     assert (pair.test.first_only, pair.test.second_only, pair.test.n) == (1, 2, 3)
     assert pair.difference.estimate == pytest.approx(1 / 3)
@@ -196,6 +210,7 @@ def test_hostile_texts_are_shown_and_do_nothing(ledger):
     assert not any(name.startswith("on") for _, a in page.elements for name in a)
     assert page.text.count(EVIL) >= 5  # title, prompt, draw, evidence's name and value
     assert "\\u202e\\u001b\\ud800" in page.text
+    assert all(name.startswith("&lt;script&gt;") for name in plotted(text, "metric-0-r"))
     text.encode()
 
 
@@ -266,6 +281,16 @@ def test_examples_come_from_every_group_chosen_draws_first(ledger):
     assert [facts.tasks[d.task].group for d in picked] == ["a", "b", "a", "a"]
     assert len(picked) == MOST
     assert all(facts.tasks[d.task].chosen == d.id for d in picked)
+
+
+def test_the_draw_that_was_chosen_is_the_example(ledger):
+    task = Task("a", Passes(lambda v: False))
+    solve([task], Scripted("yxxy"), RepeatedSampling(n=4), ledger=ledger, run_id="r")
+    run = ledger.run("r")
+    drawn = [draw.sample for draw in run.draws()]
+    run.record_outcome("a", "a", {}, Outcome(drawn[1], Samples.of(drawn), Stop.COMPLETE))
+    (draw,) = pick(read_run(run), "failed")
+    assert draw.id == run.draws()[1].id
 
 
 def test_arrays_and_tensors_are_told_by_shape(ledger):
