@@ -1,6 +1,7 @@
 """A record is what its text says, its schema accepts it, and held-out texts are not trained on."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,19 @@ def test_dates_times_and_amounts_are_said_in_several_ways():
     assert said['"09:30"'] == ("09:30", "9:30 am")
     assert said["5.5"][:1] == ("$5.50",)
     assert "three" in said["3"]
+
+
+def test_a_split_has_its_own_wordings(rows):
+    frames = {template.name: template.frames for template in extraction_templates()}
+    for split, other in (("train", "held_out"), ("held_out", "train")):
+        for row in rows[split]:
+            assert any(says(f, row["text"]) for f in getattr(frames[row["kind"]], split))
+            assert not any(says(f, row["text"]) for f in getattr(frames[row["kind"]], other))
+
+
+def says(frame, text):
+    form = re.sub(r"\\{\w+\\}", "(.+)", re.escape(frame))
+    return re.fullmatch(form, text, re.IGNORECASE) is not None
 
 
 def test_what_is_held_out_is_not_trained_on(rows):

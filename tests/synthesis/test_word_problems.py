@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import re
 
 import pytest
 
 from genwright.core import InvalidArgument, MissingFile, Samples
+from genwright.synthesis.math_structures import math_bank
 from genwright.synthesis.word_problems import GSM8K, WordProblems
 from genwright.verifiers.math_answer import MathAnswer
 
@@ -45,6 +47,25 @@ def test_without_it_problems_are_generated(tmp_path, monkeypatch):
             Samples([row["solution"], f"#### {int(row['answer']) + 1}"])
         )
         assert (right.passed, wrong.passed) == (True, False)
+
+
+def test_no_question_comes_twice():
+    rows = WordProblems(gsm8k="never", n=3000).rows()
+    assert len(rows) == len({row["question"] for row in rows}) == 3000
+
+
+def test_a_split_has_its_own_wordings():
+    bank = {structure.name: structure for structure in math_bank().structures}
+    for split, other in (("train", "held_out"), ("held_out", "train")):
+        for row in WordProblems(gsm8k="never", n=56, split=split).rows():
+            structure = bank[row["structure"]]
+            assert any(says(w, row["question"]) for w in getattr(structure, split))
+            assert not any(says(w, row["question"]) for w in getattr(structure, other))
+
+
+def says(wording, question):
+    form = re.sub(r"\\{\w+\\}", "(.+)", re.escape(wording))
+    return re.fullmatch(form, question) is not None
 
 
 def test_what_is_held_out_is_not_trained_on():
