@@ -19,7 +19,7 @@ from genwright.verifiers.sandbox import Program, default_sandbox
 from genwright.verifiers.unit_tests import UnitTests
 
 FILES = ("code/humaneval_codegen16b_samples.jsonl.gz", "code/humaneval.jsonl.gz")
-LATE = 20
+LATE = 3
 """Tests a program may be late for before the rest count as failed."""
 
 _ONE_SECOND = """
