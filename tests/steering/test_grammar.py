@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from genwright.core import ConstraintError, InvalidArgument, Vocabulary
+from genwright.steering import matching
 from genwright.steering.grammar import Grammar, Regex
 from genwright.steering.matching import ALL_BYTES
 from genwright.steering.membership import accepts, where_it_fails
@@ -35,12 +36,26 @@ def test_a_grammar_counts_where_a_regex_cannot(tiny, language):
         (Grammar(text="start: word"), 'unknown name: "word"'),
         (Grammar(text='first: "a"'), "no start rule"),
         (Grammar(text="start: X\nX: /a/ & /b/"), "no string at all"),
+        (Grammar(text='start: "b"\nword: "a'), r"2\(9\): lexer error"),
         (Regex(pattern="c+"), "vocabulary tiny cannot spell"),
     ],
 )
 def test_what_cannot_be_compiled_is_named_before_any_draw(constraint, culprit, tiny):
     with pytest.raises(ConstraintError, match=culprit):
         constraint.compile(tiny)
+
+
+@pytest.mark.parametrize("text", ['start: "a" start', 'start: a\na: "x" b\nb: "y" a'])
+def test_a_grammar_that_forces_a_text_without_end_is_refused(text):
+    with pytest.raises(ConstraintError, match="what must come next has no end"):
+        Grammar(text=text).compile(ALL_BYTES)
+
+
+def test_left_recursion_is_a_repetition(tiny, language):
+    found = language(Grammar(text='start: start "b" | "a"'), tiny, 2)
+    assert {tiny.decode(s) for s in found} == {b"a", b"ab", b"abb"}
+    with pytest.raises(ConstraintError, match="no string at all"):
+        Grammar(text='start: start "b"').compile(tiny)
 
 
 def test_a_vocabulary_without_an_end_is_refused():
@@ -77,15 +92,33 @@ def test_a_token_that_is_not_allowed_is_refused(tiny):
         Regex(pattern="a+").compile(tiny).start().advance(1)
 
 
-def test_masks_of_many_states_equal_the_masks_one_by_one(tiny):
-    compiled = Regex(pattern="a*b").compile(tiny)
-    states = [compiled.start() for _ in range(3)]
-    states[1].advance(0)
-    states[2].advance(1)
-    out = np.ones((3, len(tiny)), np.bool_)
-    compiled.masks(states, out)
-    assert (out == [state.mask() for state in states]).all()
-    assert out[2].tolist() == [False] * 5 + [True]
+@pytest.mark.parametrize("most", [3, 9])
+def test_kept_masks_are_those_of_the_states_and_are_few(tiny, monkeypatch, most):
+    """Walked twice; a language that counts shows a mask that was kept for another place."""
+    monkeypatch.setattr(matching, "KEPT_MASKS", most)
+    monkeypatch.setattr(matching, "KEPT_DEPTH", 4)
+    compiled = Regex(pattern="(a{2}b){3}").compile(tiny)
+    walks = []
+    for _ in range(2):
+        state, masks = compiled.start(), []
+        for token in [0, 0, 1] * 3:
+            masks.append(state.mask().tolist())
+            state.advance(token)
+        walks.append([*masks, state.mask().tolist()])
+        assert max(map(len, compiled.kept)) == 4
+    assert walks[0] == walks[1]
+    assert walks[0][9] == [False] * 5 + [True]
+    assert len(compiled.kept) == min(most, 5)
+
+
+def test_a_mask_is_computed_once_for_draws_that_begin_alike(tiny):
+    compiled = Regex(pattern="[ab]{3}").compile(tiny)
+    first, second = compiled.start(), compiled.start()
+    for state in (first, second):
+        state.mask()
+        state.advance(0)
+        state.fork().mask()
+    assert list(compiled.kept) == [(), (0,)]
 
 
 def test_where_a_text_leaves_the_language_is_shown():

@@ -7,12 +7,13 @@ fork costs about a microsecond, because matchers share what they have compiled.
 Moskal and Microsoft, llguidance, https://github.com/guidance-ai/llguidance: Earley parsing over a
 lexer of derivatives, run against the trie of all tokens. Ours: end tokens are set from the
 accepting state alone (llguidance also offers them at a dead end, which would turn a broken draw
-into a finished one), and tokens are forced only where the draw may not end. Llguidance's own, and
-kept: where bytes are forced, the mask holds the canonical token alone, so that masks are exact over
-texts but not over every way to spell a text in tokens.
+into a finished one), tokens are forced only where the draw may not end, and masks near the start,
+which every draw meets again and which are the widest, are kept. Llguidance's own, and kept: where
+bytes are forced, the mask holds the canonical token alone, so that masks are exact over texts but
+not over every way to spell a text in tokens.
 """
 
-from collections.abc import Sequence
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from genwright.core import ConstraintError, InvalidArgument, Vocabulary, require
 
 if TYPE_CHECKING:
-    from llguidance import LLExecutor, LLMatcher, LLTokenizer
+    from llguidance import LLMatcher, LLTokenizer
 
 _tokenizers: dict[str, "LLTokenizer"] = {}
 _tokenizers_lock = Lock()
@@ -32,6 +33,16 @@ _DEAD_END = "NoExtensionBias"
 
 _ITEMS = 20_000
 """Parser items in a row: ten times llguidance's default, which many-tabled SQL grammars exceed."""
+
+_LONGEST_FORCED = 100_000
+"""Tokens in a row without a choice that no language with an end would have; llguidance stops at
+200,001."""
+
+KEPT_DEPTH = 24
+"""Masks are kept after at most so many tokens: what draws begin with is what they share."""
+
+KEPT_MASKS = 2048
+"""Masks kept per compiled constraint, the last used ones: 12 MB at 49,152 tokens."""
 
 ALL_BYTES = Vocabulary(
     tokens=[bytes([i]) for i in range(256)] + [b""],
@@ -45,11 +56,14 @@ ALL_BYTES = Vocabulary(
 class MatcherState:
     """Where one draw stands in a language that llguidance walks."""
 
-    __slots__ = ("_compiled", "_mask", "_words", "matcher")
+    __slots__ = ("_compiled", "_mask", "_matcher", "_prefix", "_words")
 
-    def __init__(self, matcher: "LLMatcher", compiled: "CompiledMatcher") -> None:
-        self.matcher = matcher
+    def __init__(
+        self, matcher: "LLMatcher", compiled: "CompiledMatcher", prefix: tuple[int, ...] | None = ()
+    ) -> None:
+        self._matcher = matcher
         self._compiled = compiled
+        self._prefix = prefix  # the tokens so far, or None past the depth to which masks are kept
         self._words: NDArray[np.int32] | None = None
         self._mask: NDArray[np.bool_] | None = None
 
@@ -60,13 +74,29 @@ class MatcherState:
             ConstraintError: the grammar is too ambiguous for llguidance's limits at this place.
         """
         if self._mask is None:
+            self._mask = self._compiled.spread(self._allowed())
+            self._mask[self._compiled.eos] = self.accepting
+        return self._mask
+
+    def _allowed(self) -> NDArray[np.int32]:
+        """Return the mask as bit words, from those that are kept where it is among them."""
+        kept, prefix = self._compiled.kept, self._prefix
+        if prefix is None:
             if self._words is None:
                 self._words = np.zeros(self._compiled.words, np.int32)
-            self.matcher.unsafe_compute_mask_ptr(self._words.ctypes.data, self._words.nbytes)
-            self._mask = self._compiled.spread(self._words)
-            self._mask[self._compiled.eos] = self.accepting
-            self.check_limits()
-        return self._mask
+            return self._compute(self._words)
+        words = kept.pop(prefix, None)
+        if words is None:
+            words = self._compute(np.zeros(self._compiled.words, np.int32))
+        kept[prefix] = words  # used last
+        while len(kept) > KEPT_MASKS:
+            kept.popitem(last=False)
+        return words
+
+    def _compute(self, words: NDArray[np.int32]) -> NDArray[np.int32]:
+        self._matcher.unsafe_compute_mask_ptr(words.ctypes.data, words.nbytes)
+        self.check_limits()
+        return words
 
     def advance(self, token: int) -> None:
         """Move on by one allowed token.
@@ -74,7 +104,7 @@ class MatcherState:
         Raises:
             InvalidArgument: the token is not allowed here.
         """
-        if not self.matcher.consume_token(token):
+        if not self._matcher.consume_token(token):
             self.check_limits()
             tokens = self._compiled.vocabulary.tokens
             raise InvalidArgument(
@@ -82,25 +112,29 @@ class MatcherState:
                 "take one where mask() is True."
             )
         self._mask = None
+        if self._prefix is not None:
+            self._prefix = (*self._prefix, token) if len(self._prefix) < KEPT_DEPTH else None
 
     def fork(self) -> "MatcherState":
         """Return an independent copy."""
-        return MatcherState(self.matcher.deep_copy(), self._compiled)
+        return MatcherState(self._matcher.deep_copy(), self._compiled, self._prefix)
 
     @property
     def accepting(self) -> bool:
         """Whether the draw may end here."""
-        return self.matcher.is_accepting()
+        return self._matcher.is_accepting()
 
     def forced(self) -> list[int]:
         """Return the tokens that must come next, possibly none; the state stays where it is."""
-        return [] if self.accepting else self.matcher.compute_ff_tokens()
+        return [] if self.accepting else self._matcher.compute_ff_tokens()
 
     def check_limits(self) -> None:
         """Raise `ConstraintError` if llguidance gave up; a dead end is an empty mask, no error."""
-        reason = self.matcher.get_error().partition("\n")[0]
+        reason = self._matcher.get_error().partition("\n")[0]
         if reason and reason != _DEAD_END and "doesn't satisfy" not in reason:
             name = self._compiled.name
+            if "ff_tokens" in reason:
+                raise _endless(name)
             raise ConstraintError(f"{name}: llguidance gave up in mid-draw: {reason}")
 
 
@@ -119,7 +153,12 @@ class CompiledMatcher:
     matcher: "LLMatcher"
     eos: NDArray[np.intp] = field(init=False)
     words: int = field(init=False)
-    _executor: "list[LLExecutor]" = field(init=False, default_factory=list["LLExecutor"])
+    kept: "OrderedDict[tuple[int, ...], NDArray[np.int32]]" = field(
+        init=False,
+        repr=False,
+        default_factory=OrderedDict[tuple[int, ...], NDArray[np.int32]],
+    )
+    """The tokens so far -> the mask as bit words, without end tokens."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "eos", np.array(sorted(self.vocabulary.eos), np.intp))
@@ -136,27 +175,6 @@ class CompiledMatcher:
         )
         return bits.view(np.bool_)
 
-    def masks(self, states: Sequence[MatcherState], out: NDArray[np.bool_]) -> None:
-        """Fill out[i] with the mask of states[i], all at once on llguidance's own threads.
-
-        Args:
-            states: states of this compiled constraint, each at most once.
-            out: bool[len(states), V], overwritten.
-        """
-        if not self._executor:
-            self._executor.append(require_llguidance(self.name).LLExecutor())
-        words = np.zeros((len(states), self.words), np.int32)
-        self._executor[0].unsafe_compute_mask_ptr(
-            [(state.matcher, i) for i, state in enumerate(states)],
-            words.ctypes.data,
-            self.words * 4,
-            len(states),
-        )
-        out[:] = self.spread(words)
-        for i, state in enumerate(states):
-            out[i, self.eos] = state.accepting
-            state.check_limits()
-
 
 def compile_matcher(name: str, grammar: str, vocabulary: Vocabulary) -> CompiledMatcher:
     """Compile a grammar (as `LLMatcher.grammar_from_*` writes it) for one vocabulary.
@@ -167,8 +185,8 @@ def compile_matcher(name: str, grammar: str, vocabulary: Vocabulary) -> Compiled
         vocabulary: the tokens of the model.
 
     Raises:
-        ConstraintError: llguidance refuses the grammar, its language is empty, or the vocabulary
-            lacks the bytes to begin any of its strings.
+        ConstraintError: llguidance refuses the grammar, its language is empty, it forces a text
+            without end, or the vocabulary lacks the bytes to begin any of its strings.
         MissingExtra: llguidance is not installed.
     """
     compiled = _compiled(name, grammar, vocabulary)
@@ -180,7 +198,16 @@ def compile_matcher(name: str, grammar: str, vocabulary: Vocabulary) -> Compiled
                 "use a tokenizer with byte fallback, or allow other characters."
             )
         raise ConstraintError(f"{name}: no string at all is allowed; its parts contradict.")
+    if len(compiled.start().forced()) > _LONGEST_FORCED:
+        raise _endless(name)
     return compiled
+
+
+def _endless(name: str) -> ConstraintError:
+    return ConstraintError(
+        f"{name}: what must come next has no end, so that no draw could finish; give every rule "
+        "that calls itself another way out."
+    )
 
 
 def refusal(grammar: str) -> tuple[str, list[str]]:

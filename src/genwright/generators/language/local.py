@@ -199,8 +199,9 @@ class LocalLM:
     def _steering(
         self, vocabulary: Vocabulary
     ) -> tuple[tuple[CompiledConstraint, ...], tuple[LogitShaper, ...]]:
-        compiled = (_compiled(c, vocabulary) for c in self.constraints if _masks(c))
-        return tuple(compiled), tuple(s for s in self.constraints if not _masks(s))
+        compiled = tuple(_compiled(c, vocabulary) for c in self.constraints if _masks(c))
+        _check_length(compiled, self.max_new_tokens)
+        return compiled, tuple(s for s in self.constraints if not _masks(s))
 
 
 def _are_ids(prompt: Prompt) -> "TypeIs[Sequence[int]]":
@@ -228,3 +229,18 @@ def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> CompiledConstra
     while len(_cache) > _KEPT:
         _cache.pop(list(_cache)[0], None)  # noqa: RUF015  # one step: other threads compile too
     return found[1]
+
+
+_checked: dict[tuple[object, ...], tuple[CompiledConstraint, ...]] = {}
+
+
+def _check_length(compiled: tuple[CompiledConstraint, ...], limit: int) -> None:
+    """Refuse a limit that no draw can meet; looked at once, since it takes some milliseconds."""
+    from genwright.generators.language.shortest import check_length
+
+    key = (limit, *map(id, compiled))  # the entry keeps the ids from being reused
+    if compiled and key not in _checked:
+        check_length(compiled, limit)
+        _checked[key] = compiled
+        while len(_checked) > _KEPT:
+            _checked.pop(next(iter(_checked)), None)
