@@ -1,7 +1,7 @@
 """Many requests at once: none lost, none mixed up, slots freed, over-long queues refused.
 
-Answers are compared with the same requests made alone, in float32: a draw changes with its batch
-with a probability near 1e-6 a position, here over fewer than 1,000 positions.
+Answers are compared with the same requests made alone, in float32 and with fixed seeds. With 20
+tokens kept, rounding changes a draw only where its number lies within about 1e-6 of a border.
 """
 
 import json
