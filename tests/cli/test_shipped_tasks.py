@@ -1,13 +1,16 @@
 """The tasks that ship run end to end on the embedded model, a few prompts each."""
 
+import json
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from genwright.core import Outcome, Sample, Samples, Stop, Verdict
 from genwright.core.ledger import Ledger
 from genwright.core.task_file import TaskFile
+from genwright.learning.improve import score, training_rows
 from genwright.verifiers.json_schema import parsed_json
 
 TASKS = Path(__file__).parents[2] / "tasks"
@@ -75,9 +78,6 @@ def test_math_votes_on_final_answers(run, ship, monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["extraction", "math"])
 def test_the_training_rows_complete_what_the_verifier_accepts(name, monkeypatch, tmp_path):
     """And no training prompt is among those that are measured."""
-    from genwright.core import Samples
-    from genwright.learning.improve import training_rows
-
     monkeypatch.setenv("GENWRIGHT_DATA", str(tmp_path))
     task_file = TaskFile.load(TASKS / f"{name}.toml")
     tasks = task_file.tasks()
@@ -98,3 +98,40 @@ def test_they_are_all_read(tmp_path):
     for name in ("extraction", "math"):
         shutil.copy(TASKS / f"{name}.toml", tmp_path)
         assert TaskFile.load(tmp_path / f"{name}.toml").name == name
+
+
+def test_the_field_score_is_the_mean_share_of_right_fields():
+    task_file = TaskFile.load(TASKS / "extraction.toml")
+    tasks = task_file.tasks()[:8]  # one of each kind, and a second order
+    group = [task for task in tasks if task.data["kind"] == "order"]
+    right = [json.loads(task.data["record"]) for task in group]
+    drawn = [json.dumps(right[0]), json.dumps(right[1] | {"customer": "?", "quantity": 999})]
+    outcomes = [
+        Outcome(Sample(text), Samples([text]), Stop.COMPLETE, verdict=verdict)
+        for text, verdict in zip(drawn, (Verdict.ok(), Verdict.fail()), strict=True)
+    ]
+    found, failures = score(task_file, group, outcomes)
+    assert found["order"].metrics == pytest.approx({"field score": 0.8, "valid record": 1.0})
+    assert (found["order"].passed, len(failures)) == (1, 1)
+
+
+@pytest.mark.slow
+def test_extraction_improves_from_end_to_end(run, ship, tiny_llama):
+    pytest.importorskip("peft")
+    small = f'"{tiny_llama}"\nchat = false\ndtype = "float32"'
+    ship(
+        "extraction",
+        model=('"smollm2-135m-instruct"', small),
+        prompts=("n = 42", "n = 7"),
+        rows=("n = 1600", "n = 14"),
+        steps=("steps = 120", "steps = 2\nbatch = 2"),
+        round=("round_prompts = 42", "round_prompts = 2"),
+    )
+    said = run("improve", "extraction", "--json")
+    assert said.code == 0, said.err
+    found = said.json
+    assert (found["training_rows"], found["left_out"]) == (14, 0)
+    assert len(found["measurements"]) == 6
+    for measured in found["measurements"]:
+        assert len(measured["scores"]) == 7
+    assert run("solve", "extraction", "--limit", 1, "--json").code == 0

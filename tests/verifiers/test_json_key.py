@@ -42,3 +42,4 @@ def test_what_is_no_json_casts_no_vote(value):
 def test_known_answers():
     assert key('{"b": 3.0, "a": [true, 1]}') == '{"a":[true,1],"b":3}'
     assert key("[1, 2]") != key("[2, 1]")
+    assert [key(text) for text in ("0.5", "0", "true", "1e2")] == ["0.5", "0", "true", "100"]
