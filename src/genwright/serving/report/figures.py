@@ -15,7 +15,7 @@ import numpy as np
 from genwright.core import require
 from genwright.core.statistics import Interval
 from genwright.serving.report.curve import Curve
-from genwright.serving.report.markup import visible
+from genwright.serving.report.markup import Html, data, h, visible
 
 STATUSES = ("passed", "failed", "undecided", "unchecked")
 SERIES = tuple(f"var(--series-{i})" for i in range(6))
@@ -29,6 +29,16 @@ class Figure:
     name: str
     told: str
     json: str
+
+
+def figure(made: Figure, note: Any = None) -> Html:
+    """Return a plot's place in the page, and its data."""
+    return h(
+        "figure",
+        h("div", class_="plot", data_plot=made.name, role="img", aria_label=made.told),
+        data(made.name, made.json),
+        h("figcaption", made.told, " " if note else None, note),
+    )
 
 
 def library() -> str:

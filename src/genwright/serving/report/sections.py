@@ -4,7 +4,6 @@ import re
 import shlex
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from genwright.core import Cost, RunState
 from genwright.core.statistics import Interval, wilson
@@ -13,13 +12,13 @@ from genwright.serving.report.examples import examples
 from genwright.serving.report.facts import RunFacts, TaskFact
 from genwright.serving.report.figures import (
     STATUSES,
-    Figure,
     coverage_plot,
+    figure,
     histogram,
-    loss_plot,
 )
-from genwright.serving.report.markup import Html, data, h, join, table
+from genwright.serving.report.markup import Html, h, join, table
 from genwright.serving.report.setup import setup, summary
+from genwright.serving.report.training import training
 
 JOULES = {
     "": "not recorded",
@@ -43,7 +42,7 @@ def run_section(facts: RunFacts, *, alone: bool) -> Html:
         _coverage(facts),
         _spread(facts),
         _costs(facts),
-        _training(facts),
+        training(facts),
         _examples(facts),
         setup(facts, reproduce(facts)),
     ]
@@ -78,16 +77,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def figure(made: Figure, note: Any = None) -> Html:
-    """Return a plot's place in the page, and its data."""
-    return h(
-        "figure",
-        h("div", class_="plot", data_plot=made.name, role="img", aria_label=made.told),
-        data(made.name, made.json),
-        h("figcaption", made.told, " " if note else None, note),
-    )
 
 
 def reproduce(facts: RunFacts) -> tuple[str, str]:
@@ -303,45 +292,6 @@ def _amount(value: float) -> str:
         if value >= 10
         else f"{value:.3g}"
     )
-
-
-def _training(facts: RunFacts) -> Html | None:
-    """Return curves of what has several steps, the other numbers, and the sizes of splits."""
-    series: dict[str, list[tuple[int, float | None]]] = {}
-    for name, step, value in facts.metrics:
-        series.setdefault(name, []).append((step, value))
-    curves = {
-        name: [(step, value) for step, value in points if value is not None]
-        for name, points in series.items()
-    }
-    several = {name: points for name, points in curves.items() if len({s for s, _ in points}) > 1}
-    kinds: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for name, points in several.items():
-        kinds.setdefault(name.rpartition("/")[2], {})[name] = points
-    plots = [
-        figure(loss_plot(f"metric-{i}-{facts.run.id}", found), _broken(series, found))
-        for i, found in enumerate(kinds.values())
-    ]
-    single = [
-        [name, "not a number" if value is None else f"{value:.6g}"]
-        for name, points in series.items()
-        if name not in several
-        for _, value in points
-    ]
-    parts: list[Html] = []
-    if facts.items:
-        rows = [[split, f"{n:,}"] for split, n in facts.items.items()]
-        parts.append(table("Recorded items by split.", ["split", "items"], rows))
-    if plots:
-        parts.append(h("div", *plots, class_="plots"))
-    if single:
-        parts.append(table("Recorded numbers.", ["name", "value"], single))
-    return h("section", h("h3", "Training"), *parts) if parts else None
-
-
-def _broken(series: Mapping[str, list[tuple[int, float | None]]], shown: Mapping[str, Any]) -> str:
-    lost = sum(value is None for name in shown for _, value in series[name])
-    return f"{lost:,} values were not finite numbers and are not drawn." if lost else ""
 
 
 def _examples(facts: RunFacts) -> Html | None:
