@@ -84,7 +84,7 @@ class OneSteeredDraw:
 def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     """Compile every schema strictly and relaxed; draw with both and without steering."""
     rows = sorted(read_jsonl(data_file(SCHEMAS)), key=lambda row: child_seed(seed, row["id"]))
-    compiled, each = (100, 2) if scale == "smoke" else (len(rows), 20)
+    compiled, each, tokens = (100, 2, 96) if scale == "smoke" else (len(rows), 20, 256)
     texts = [json.dumps(row["schema"]) for row in rows[:compiled]]
     metrics: dict[str, float] = {"schemas": compiled}
     for mode in ("error", "relax"):
@@ -92,10 +92,11 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
         metrics[f"declared_{mode}"] = sum(f is True for f in found) / compiled
         metrics[f"late_{mode}"] = found.count(None)
     simple = [row for split in SPLITS for row in [r for r in rows if r["split"] == split][:each]]
-    drawn, cost = _draw(simple, ledger, seed)
+    drawn, cost = _draw(simple, tokens, ledger, seed)
     metrics |= drawn | {"over_strict": drawn["valid_relax"] - drawn["valid_error"]}
     metrics |= {"strict_over_free": drawn["valid_error"] - drawn["valid_free"]}
-    bounds = ("declared_relax >= 0.99", "false_passes <= 0", "strict_over_free >= 0.3")
+    bounds = ("declared_relax >= 0.99", "false_passes <= 0")
+    bounds += ("strict_over_free >= 0.3",) if scale == "full" else ("strict_over_free >= 0",)
     notes = ("late: compilations beyond 20 s, counted as refused",)
     if scale == "full":
         bounds += ("declared_error >= 0.84", "declared_error <= 0.89", "over_strict >= 0.05")
@@ -112,10 +113,10 @@ def compiles(job: tuple[str, Mode]) -> bool:
 
 
 def _draw(
-    rows: list[dict[str, Any]], ledger: Ledger | None, seed: int
+    rows: list[dict[str, Any]], most: int, ledger: Ledger | None, seed: int
 ) -> tuple[dict[str, float], Cost]:
     """Draw once for each schema and way; return shares of valid values among all schemas."""
-    model = LocalLM(system=SYSTEM, temperature=0.0, max_new_tokens=256)
+    model = LocalLM(system=SYSTEM, temperature=0.0, max_new_tokens=most)
     tasks = [
         Task(_prompt(row["schema"]), JsonSchemaValid(schema=row["schema"]), row["id"], row)
         for row in rows
