@@ -153,14 +153,33 @@ def constraint__intersection(letters):
     )
 
 
-def constraint__python_machine(letters):
-    kind = cls("constraint", "python_machine")
+def sevens():
+    """Digits whose sum is a multiple of seven."""
 
     def step(state, byte):
         return (state + int(chr(byte))) % 7 if chr(byte) in "0123456789" else None
 
+    return cls("constraint", "python_machine")(begin=0, step=step, done=lambda state: state == 0)
+
+
+def constraint__concatenation(letters):
+    regex, kind = cls("constraint", "regex"), cls("constraint", "concatenation")
+
+    def accepts(text):
+        return text.startswith(b"No. ") and sum(map(int, text[4:].decode())) % 7 == 0
+
     return ConstraintCase(
-        make=lambda: kind(begin=0, step=step, done=lambda state: state == 0),
+        make=lambda: kind(parts=(regex(pattern="No[.] "), sevens())),
+        vocabulary=letters,
+        members=["No. ", "No. 43"],
+        outsiders=["No", "43", "No. 44"],
+        accepts=accepts,
+    )
+
+
+def constraint__python_machine(letters):
+    return ConstraintCase(
+        make=sevens,
         vocabulary=letters,
         members=["", "7", "43", "1213"],
         outsiders=["1", "8", "a"],

@@ -37,8 +37,11 @@ class Grammar:
             ConstraintError: the text is no grammar (with line and column), uses a rule that it
                 does not define, or allows nothing that the vocabulary can spell.
         """
-        form = require_llguidance("Grammar").LLMatcher.grammar_from_lark(self.text)
-        return compile_matcher("Grammar", form, vocabulary)
+        return compile_matcher("Grammar", self.grammar(), vocabulary)
+
+    def grammar(self) -> str:
+        """Return llguidance's form of the language."""
+        return require_llguidance("Grammar").LLMatcher.grammar_from_lark(self.text)
 
     def extra_body(self) -> dict[str, Any]:
         """Return what a vLLM endpoint wants beside the request to steer by this grammar."""
@@ -64,8 +67,11 @@ class Regex:
             ConstraintError: the pattern is not one (the message points into it), or it allows
                 nothing that the vocabulary can spell.
         """
-        form = require_llguidance("Regex").LLMatcher.grammar_from_regex(self.pattern)
-        return compile_matcher("Regex", form, vocabulary)
+        return compile_matcher("Regex", self.grammar(), vocabulary)
+
+    def grammar(self) -> str:
+        """Return llguidance's form of the language."""
+        return require_llguidance("Regex").LLMatcher.grammar_from_regex(self.pattern)
 
     def extra_body(self) -> dict[str, Any]:
         """Return what a vLLM endpoint wants beside the request to steer by this pattern."""

@@ -114,6 +114,11 @@ class JsonSchema:
                 f"JsonSchema: llguidance refuses {report.refused} {error}"
             ) from error
 
+    def grammar(self) -> str | None:
+        """Return llguidance's form of the language, or None where xgrammar will walk it."""
+        report, form = self._plan()
+        return form if report.engine == "llguidance" else None
+
     def response_format(self) -> dict[str, Any]:
         """Return OpenAI's `response_format` for this schema."""
         named = {"name": self.name, "schema": self.table, "strict": True}

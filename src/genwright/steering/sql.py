@@ -56,5 +56,8 @@ class SqlGrammar:
             MissingFile: no such file.
             ConstraintError: not a database, or one without tables.
         """
-        form = require_llguidance("SqlGrammar").LLMatcher.grammar_from_lark(self.text)
-        return compile_matcher("SqlGrammar", form, vocabulary)
+        return compile_matcher("SqlGrammar", self.grammar(), vocabulary)
+
+    def grammar(self) -> str:
+        """Return llguidance's form of the language."""
+        return require_llguidance("SqlGrammar").LLMatcher.grammar_from_lark(self.text)
