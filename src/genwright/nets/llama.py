@@ -14,11 +14,14 @@ Legend: N packed tokens, C model width, H query heads, K key heads, D head size.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import linear, rms_norm, silu
+from torch import Tensor
+from torch.nn.functional import rms_norm, silu
+
+from genwright.nets.products import Product, product
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, queries [N, H, D], keys [N, K, D], values [N, K, D]) -> [N, H, D]."""
@@ -37,16 +40,15 @@ def fits(model: Any) -> bool:
     )
 
 
-class Llama(nn.Module):
+class Llama:
     """A Llama decoder.
 
     Args:
-        model: a loaded `LlamaForCausalLM`; its weights are copied where they are fused and shared
-            where they are not.
+        model: a loaded `LlamaForCausalLM`; its weights are copied, except the embedding's.
+        int8: round the weights of all products to 8 bits.
     """
 
-    def __init__(self, model: Any) -> None:
-        super().__init__()
+    def __init__(self, model: Any, *, int8: bool = False) -> None:
         config = model.config
         self.heads: int = config.num_attention_heads
         self.kinds: int = config.num_key_value_heads
@@ -54,12 +56,15 @@ class Llama(nn.Module):
         self.eps: float = config.rms_norm_eps
         inner = model.model
         self.embedding: Tensor = inner.embed_tokens.weight.detach()
-        self.head: Tensor = model.lm_head.weight.detach()
+        self.dtype = self.embedding.dtype
+        self.head = product(model.lm_head.weight.detach(), int8=int8)
         self.norm: Tensor = inner.norm.weight.detach()
-        self.layers = [_fused(layer) for layer in inner.layers]
+        self.layers = [_layer(layer, int8) for layer in inner.layers]
         self._frequencies: Tensor = inner.rotary_emb.inv_freq.detach().float()
 
-    def forward(self, tokens: Tensor, positions: Tensor, outputs: Tensor, attend: Attend) -> Tensor:
+    def __call__(
+        self, tokens: Tensor, positions: Tensor, outputs: Tensor, attend: Attend
+    ) -> Tensor:
         """Return the logits after the chosen tokens.
 
         Args:
@@ -79,28 +84,47 @@ class Llama(nn.Module):
         cos = torch.cat([cos, cos], 1)[:, None].to(x.dtype)
         sin = torch.cat([-sin, sin], 1)[:, None].to(x.dtype)
         rotated = self.heads + self.kinds
-        for i, (norm_1, qkv, out, norm_2, gate_up, down) in enumerate(self.layers):
-            h = linear(rms_norm(x, width, norm_1, self.eps), qkv)
+        for i, layer in enumerate(self.layers):
+            h = layer.qkv(rms_norm(x, width, layer.norm_1, self.eps))
             h = h.view(-1, rotated + self.kinds, self.size)
             qk = h[:, :rotated]
             qk = torch.addcmul(qk * cos, qk.roll(self.size // 2, -1), sin)
             seen = attend(i, qk[:, : self.heads], qk[:, self.heads :], h[:, rotated:])
-            x = torch.addmm(x, seen.reshape(len(x), -1), out)
-            h = linear(rms_norm(x, width, norm_2, self.eps), gate_up)
+            x = layer.out(seen.reshape(len(x), -1), x)
+            h = layer.gate_up(rms_norm(x, width, layer.norm_2, self.eps))
             gate, up = h.chunk(2, 1)
-            x = torch.addmm(x, silu(gate).mul_(up), down)
-        return linear(rms_norm(x[outputs], width, self.norm, self.eps), self.head)
+            x = layer.down(silu(gate).mul_(up), x)
+        return self.head(rms_norm(x[outputs], width, self.norm, self.eps))
 
 
-def _fused(layer: Any) -> tuple[Tensor, ...]:
-    """Return (norm, qkv [H D + 2 K D, C], out [H D, C], norm, gate and up, down [F, C])."""
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """One block's weights: qkv [H D + 2 K D, C], out [C, H D], gate and up [2 F, C], down [C, F]."""
+
+    norm_1: Tensor
+    qkv: Product
+    out: Product
+    norm_2: Tensor
+    gate_up: Product
+    down: Product
+
+    @property
+    def maps(self) -> tuple[Product, ...]:
+        """The products of one pass, in order."""
+        return self.qkv, self.out, self.gate_up, self.down
+
+
+def _layer(layer: Any, int8: bool) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
-    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-    return (
+
+    def ready(*maps: Any) -> Product:
+        return product(torch.cat([m.weight.detach() for m in maps]), int8=int8)
+
+    return _Layer(
         layer.input_layernorm.weight.detach(),
-        torch.cat([p.weight.detach() for p in projections]),
-        attention.o_proj.weight.detach().t(),
+        ready(attention.q_proj, attention.k_proj, attention.v_proj),
+        ready(attention.o_proj),
         layer.post_attention_layernorm.weight.detach(),
-        torch.cat([mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach()]),
-        mlp.down_proj.weight.detach().t(),
+        ready(mlp.gate_proj, mlp.up_proj),
+        ready(mlp.down_proj),
     )

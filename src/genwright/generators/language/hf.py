@@ -48,9 +48,25 @@ def _attention(
     return out[None], None
 
 
-def token_model(model: Any, vocabulary: Vocabulary) -> "HFModel | FastLlama":
-    """Return the fastest token model for a loaded `transformers` causal model."""
-    return FastLlama(model, vocabulary) if fits(model) else HFModel(model, vocabulary)
+def token_model(model: Any, vocabulary: Vocabulary, *, int8: bool = False) -> "HFModel | FastLlama":
+    """Return the fastest token model for a loaded `transformers` causal model.
+
+    Args:
+        model: in the numbers that activations have: float32, or bfloat16.
+        vocabulary: of its tokenizer, as wide as a logits row.
+        int8: round the weights to 8 bits.
+
+    Raises:
+        InvalidArgument: int8 weights for a model that is not of Llama's shape.
+    """
+    if fits(model):
+        return FastLlama(model, vocabulary, int8=int8)
+    if int8:
+        raise InvalidArgument(
+            f"dtype int8 is for models of Llama's shape, got {model.config.model_type}; "
+            "use bfloat16 or float32."
+        )
+    return HFModel(model, vocabulary)
 
 
 def _pool(model: Any) -> Pool:
@@ -127,10 +143,11 @@ class FastLlama(_Pooled):
     Args:
         model: a loaded `LlamaForCausalLM`.
         vocabulary: of its tokenizer, as wide as a logits row.
+        int8: round the weights to 8 bits.
     """
 
-    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
-        self.net = Llama(model)
+    def __init__(self, model: Any, vocabulary: Vocabulary, *, int8: bool = False) -> None:
+        self.net = Llama(model, int8=int8)
         self.vocabulary = vocabulary
         self.context = int(model.config.max_position_embeddings)
         self.pool = _pool(model)

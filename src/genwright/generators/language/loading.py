@@ -14,7 +14,7 @@ from genwright.generators.language.engine import Engine
 from genwright.generators.language.hf import token_model
 from genwright.generators.language.tokens import vocabulary
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = ("float32", "bfloat16", "int8")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,16 +73,26 @@ def _changed(where: str) -> float:
     return max(times, default=0.0)
 
 
-def _read(where: str, dtype: str, threads: int | None, batch: int) -> Loaded:
+def read(where: str, dtype: str) -> tuple[Any, Any]:
+    """Return (model, tokenizer) of `transformers`: the model in what activations are to have.
+
+    An adapter is merged in float32 before anything is rounded: merged in bfloat16, most of a small
+    change would fall below the last bit of the weights it changes.
+
+    Raises:
+        ModelNotFound: what is there cannot be read.
+    """
     transformers = require("transformers", extra="lm", needed_by="LocalLM")
     base, adapter = where, None
     if (Path(where) / "adapter_config.json").is_file():
         peft = require("peft", extra="lm", needed_by=f"the adapter in {where}")
         named = peft.PeftConfig.from_pretrained(where).base_model_name_or_path
         base, adapter = resolve(str(named)), where
+    kind = getattr(torch, best_dtype() if dtype == "int8" else dtype)
+    first = kind if adapter is None else torch.float32
     try:
         with quietly(transformers):
-            model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=DTYPES[dtype])
+            model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=first)
         if adapter is not None:
             model = peft.PeftModel.from_pretrained(model, adapter).merge_and_unload()
         has_own = adapter is not None and (Path(adapter) / "tokenizer_config.json").is_file()
@@ -90,12 +100,16 @@ def _read(where: str, dtype: str, threads: int | None, batch: int) -> Loaded:
     except (OSError, ValueError, KeyError) as error:
         raise ModelNotFound(f"{where} cannot be read as a causal language model: {error}") from None
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model.to(device).eval()
+    return model.to(device, kind).eval(), tokenizer
+
+
+def _read(where: str, dtype: str, threads: int | None, batch: int) -> Loaded:
+    model, tokenizer = read(where, dtype)
     ends = {tokenizer.eos_token_id, *_ids(model.generation_config.eos_token_id)}
     ends |= set(_ids(model.config.get_text_config().eos_token_id))
     width = model.get_output_embeddings().weight.shape[0]
-    words = vocabulary(tokenizer, width, frozenset(e for e in ends if e is not None), base)
-    fast = token_model(model, words)
+    words = vocabulary(tokenizer, width, frozenset(e for e in ends if e is not None), where)
+    fast = token_model(model, words, int8=dtype == "int8")
     return Loaded(fast, tokenizer, words, Engine(fast, batch=batch, threads=threads))
 
 
