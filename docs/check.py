@@ -7,6 +7,8 @@ toml: a task file, valid; with `title="NAME"` it is also written to the folder.
 json: parses; with a title it is written too.
 bash: every line that starts with `genwright` parses as that command would, and is run where it is
 cheap.
+
+In running text, a command such as `genwright solve --limit 3` must exist with every option named.
 """
 
 import os
@@ -38,7 +40,7 @@ CHEAP = {
     ("runs", "show"),
     ("solve",),
 }
-"""Commands that the tests run. A page keeps its own `solve` small."""
+"""Commands that are run, where the page itself has made the ledger or task file they read."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<lang>\w+)?(?P<rest>[^\n]*)$")
 
@@ -102,6 +104,7 @@ def check_page(page: Path, folder: Path) -> int:
         else:
             continue
         checked += 1
+    _named(page)
     return checked
 
 
@@ -138,12 +141,42 @@ def _commands(block: Block) -> None:
             path = parse(words[1:])
         except Exception as error:
             raise BrokenDocs(f"{where}: {line.strip()}: {error}") from error
-        if path in CHEAP:
+        if path in CHEAP and _has_what_it_reads(path, words):
             done = CliRunner().invoke(app, words[1:])
             if done.exit_code:
                 raise BrokenDocs(
                     f"{where}: {line.strip()} exits with {done.exit_code}: {done.output}"
                 )
+
+
+def _named(page: Path) -> None:
+    """Check the commands that running text and tables name; `a|b` stands for either."""
+    text = page.read_text(encoding="utf-8")
+    prose = re.sub(r"(?ms)^ *```.*?^ *```$", lambda m: "\n" * m[0].count("\n"), text)
+    for found in re.finditer(r"`genwright ([^`\n]+)`", prose):
+        where = f"{page.name}:{prose.count(chr(10), 0, found.start()) + 1}"
+        words = found[1].replace("\\|", "|").replace("[", " ").replace("]", " ").split()
+        command: Any = typer.main.get_command(app)
+        while (below := getattr(command, "commands", None)) and words and words[0][0] != "-":
+            names = words.pop(0).split("|")
+            if missing := [name for name in names if name not in below and name != "COMMAND"]:
+                raise BrokenDocs(f"{where}: no command is called {missing[0]!r}.")
+            if names == ["COMMAND"]:
+                break
+            command = below[names[0]]
+        known = {"--help", *(o for p in command.params for o in (*p.opts, *p.secondary_opts))}
+        if wrong := [word for word in words if word.startswith("--") and word not in known]:
+            raise BrokenDocs(f"{where}: `genwright {found[1]}` has no option {wrong[0]}.")
+
+
+def _has_what_it_reads(path: tuple[str, ...], words: list[str]) -> bool:
+    """Tell whether the task file or the ledger that a command reads is there."""
+    if path == ("solve",):
+        return Path(words[2]).is_file()
+    if path[0] not in ("runs", "report"):
+        return True
+    named = "--ledger" in words
+    return Path(words[words.index("--ledger") + 1] if named else "runs/ledger.sqlite").is_file()
 
 
 def parse(words: list[str]) -> tuple[str, ...]:

@@ -4,7 +4,8 @@
     python docs/generate.py --check  say which pages differ from the code, and exit with 1
 
 A page keeps its own text; what stands between `<!-- generated: NAME -->` and `<!-- /generated -->`
-is replaced. The pages of `reference/` are written whole, one a room.
+is replaced. The pages of `reference/` are written whole, one a room. `mkdocs.yml` lists them, and
+whatever pages there are in `methods/`.
 """
 
 import json
@@ -48,16 +49,32 @@ ROOMS = (
     "testing",
 )
 _MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+_LISTED = re.compile(r"(( *)# generated: ([\w-]+)\n).*?( *# /generated\n)", re.DOTALL)
 
 
 def pages() -> dict[Path, str]:
     """Return every page that is generated, wholly or in part, with the text it should have."""
-    wanted = dict(reference())
+    wanted = {**dict(reference()), ROOT / "mkdocs.yml": navigation()}
     for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         if "<!-- generated: " in text and page not in wanted:
             wanted[page] = _MARKED.sub(lambda m: f"{m[1]}\n{PARTS[m[2]]().strip()}\n\n{m[3]}", text)
     return wanted
+
+
+def navigation() -> str:
+    """Return `mkdocs.yml` with a line for each page of `methods/` and of `reference/`."""
+    found = {
+        "methods": sorted(path.stem for path in (DOCS / "methods").glob("*.md")),
+        "reference": [page.stem for page, _ in reference()],
+    }
+
+    def lines(match: re.Match[str]) -> str:
+        listed = (f"{match[2]}- {name}: {match[3]}/{name}.md\n" for name in found[match[3]])
+        return match[1] + "".join(listed) + match[4]
+
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    return _LISTED.sub(lines, text)
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:

@@ -108,9 +108,51 @@ def test_a_command_that_is_not_there_is_told_with_file_and_line(line, says, fold
         check_page(page, folder)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("| `genwright sovle TASK` | runs it |", "no command is called 'sovle'"),
+        ("`genwright runs list\\|forget` shows them", "no command is called 'forget'"),
+        ("type `genwright solve TASK --limits 3`", "has no option --limits"),
+    ],
+)
+def test_a_command_in_running_text_that_is_not_there_is_told(text, says, folder):
+    page = page_of(folder, "```text", "`genwright nonsense` is not read here", "```", "", text)
+    with pytest.raises(BrokenDocs, match=rf"^page\.md:5: .*{says}"):
+        check_page(page, folder)
+
+
 def test_a_cheap_command_that_fails_is_told(folder):
-    page = page_of(folder, "```bash", "genwright runs show abc --ledger none.sqlite", "```")
-    with pytest.raises(BrokenDocs, match=r"(?s)^page\.md:2: .* exits with 2"):
+    make = ["```python", "from genwright.core import Ledger", 'Ledger("a.sqlite").close()', "```"]
+    page = page_of(folder, *make, "```bash", "genwright runs show abc --ledger a.sqlite", "```")
+    with pytest.raises(BrokenDocs, match=r"(?s)^page\.md:6: .* exits with 2.*holds no run"):
+        check_page(page, folder)
+
+
+def test_a_command_whose_ledger_the_page_did_not_make_is_parsed_and_not_run(folder):
+    page = page_of(folder, "```bash", "genwright runs show abc", "genwright solve flights", "```")
+    assert check_page(page, folder) == 1
+    assert not (folder / "runs").exists()
+
+
+def test_a_task_file_with_a_title_is_there_for_the_commands_of_the_page(folder):
+    task = [
+        'name = "t"',
+        "[generator]",
+        'method = "no_such"',
+        "[prompts]",
+        "rows = [{question = 1}]",
+    ]
+    page = page_of(
+        folder,
+        '```toml title="t/t.toml"',
+        *task,
+        "```",
+        "```bash",
+        "genwright solve t/t.toml",
+        "```",
+    )
+    with pytest.raises(BrokenDocs, match=r"(?s)^page\.md:9: .* exits with 2.*no_such"):
         check_page(page, folder)
 
 

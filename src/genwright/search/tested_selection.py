@@ -35,7 +35,7 @@ from genwright.verifiers.sandbox import Program, Sandbox, default_sandbox
 from genwright.verifiers.unit_tests import extract_code
 
 Cells = list[list[bool | None]]
-"""A pass matrix: [programs][tests], None where nobody could tell."""
+"""A pass matrix, a row a program and a column a test; None where nobody could tell."""
 
 TEST_PROMPT = "{prompt}    pass\n\n# check the correctness of {entry_point}\nassert "
 """CodeT's, for a model that completes code."""
