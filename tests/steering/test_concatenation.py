@@ -116,3 +116,13 @@ def test_the_contract_is_kept(parts, members, outsiders):
             outsiders=outsiders,
         )
     )
+
+
+def test_what_one_reading_forces_is_not_forced_while_another_goes_on():
+    """After `xa` the first part wants `b`, unless it ended with `x` and the second has its `a`."""
+    parts = (Grammar(text='start: "x" | "xab"'), EVEN)
+    state = Concatenation(parts=parts).compile(ALL_BYTES).start()
+    state.advance(ord("x"))
+    state.advance(ord("a"))
+    assert state.forced() == []
+    assert np.flatnonzero(state.mask()).tolist() == list(b"ab")

@@ -36,6 +36,8 @@ WANTED = [
     "SELECT COUNT(*) FROM flights JOIN weather ON flights.origin = weather.origin AND "
     "flights.time_hour = weather.time_hour JOIN airlines ON airlines.carrier = flights.carrier",
     "SELECT name FROM airlines WHERE name = 'Jet''Blue'",
+    "SELECT name FROM airlines WHERE carrier IN (SELECT flights.carrier FROM flights JOIN weather "
+    "ON flights.origin = weather.origin WHERE weather.temp > 30)",
 ]
 FORBIDDEN = [
     ("SELECT tail FROM flights", "ail FROM flights"),
@@ -104,6 +106,21 @@ def test_without_joins_there_are_none(database):
     single = SqlGrammar(database=database, max_joins=0).compile(ALL_BYTES)
     assert where_it_fails(single, ALL_BYTES, WANTED[0]) is None
     assert where_it_fails(single, ALL_BYTES, WANTED[1]) is not None
+
+
+def test_columns_of_one_name_and_two_types_join_nothing(tmp_path):
+    path = tmp_path / "two.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, day INTEGER, x REAL);"
+            "CREATE TABLE b (id INTEGER REFERENCES a (id), day TEXT PRIMARY KEY, y REAL);"
+        )
+    connection.close()
+    compiled = SqlGrammar(database=str(path)).compile(ALL_BYTES)
+    assert where_it_fails(compiled, ALL_BYTES, "SELECT x FROM a JOIN b ON a.id = b.id") is None
+    refused = where_it_fails(compiled, ALL_BYTES, "SELECT x FROM a JOIN b ON a.day = b.day")
+    assert refused is not None
+    assert refused[1].startswith("day")
 
 
 def test_a_missing_or_empty_database_is_named(tmp_path):
