@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 LedgerPath = Annotated[
@@ -35,7 +36,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         numbers = bool(cells) and all(_is_number(row[i]) for row in cells)
         made.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))  # a cell such as [data] is no markup
     return made
 
 

@@ -233,7 +233,10 @@ def body_and_head(model: Any) -> tuple[Any, Any]:
 
 def save_trained(model: Any, tokenizer: Any, folder: Path) -> None:
     """Save an adapter (a few megabytes) or all weights, and the tokenizer."""
-    model.save_pretrained(folder)
+    if hasattr(model, "peft_config"):  # the embeddings are the base's; or peft asks the hub
+        model.save_pretrained(folder, save_embedding_layers=False)
+    else:
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
