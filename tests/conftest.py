@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Tests ask no hub: read when the hub's library is first imported, here and in child processes.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 # A law is about values; how long one example takes depends on the machine and what else it does.
 settings.register_profile("genwright", deadline=None)
 settings.load_profile("genwright")

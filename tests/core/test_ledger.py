@@ -5,7 +5,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -287,8 +289,10 @@ def test_a_read_only_file_is_read_and_its_writing_refused(tmp_path):
         "except LedgerError as error:\n"
         "    print(error)\n"
     )
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    temporary = Path(tempfile.gettempdir())
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(temporary) and folder != temporary:
+            folder.chmod(0o755)
     path.chmod(0o644)
     told = subprocess.run(
         [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=60
