@@ -69,6 +69,7 @@ def memory(threads: int) -> float:
 def products(dtype: str, folder: str, n: int, threads: int) -> dict[str, Any]:
     """The matrix products of one step over n rows, without anything between them."""
     import torch
+
     from genwright.generators.language.loading import read
     from genwright.nets.llama import Llama
 

@@ -99,7 +99,7 @@ class Llama:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """One block's weights: qkv [H D + 2 K D, C], out [C, H D], gate and up [2 F, C], down [C, F]."""
+    """One block: qkv [H D + 2 K D, C], out [C, H D], gate and up [2 F, C], down [C, F]."""
 
     norm_1: Tensor
     qkv: Product

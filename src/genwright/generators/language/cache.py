@@ -218,6 +218,8 @@ class Plan:
             scale: factor of the scores.
             window: how far back a token sees, itself included, or None for all the way.
         """
+        kind = q.dtype
+        q, k, v = (x.to(self.pool.keys.dtype) for x in (q, k, v))
         out = torch.empty_like(q)
         if self._row_chunks:
             n = self.n_rows
@@ -225,7 +227,7 @@ class Plan:
         for prompt, start, size in self._prompts:
             here = slice(start, start + size)
             out[here] = _attend_prompt(prompt, layer, q[here], k[here], v[here], scale, window)
-        return out
+        return out.to(kind)
 
     def _attend_rows(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None

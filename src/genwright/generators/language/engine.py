@@ -29,7 +29,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,6 +36,8 @@ from genwright.core import Chunk, Cost, InvalidArgument, Sample, TokenModel, uni
 from genwright.generators.language.draw import WATTS_PER_THREAD, Draw, Spent
 from genwright.generators.language.request import Request, Ticket
 from genwright.generators.language.sampling import choose
+from genwright.generators.language.sampling import totals as _totals
+from genwright.generators.language.steered import steer
 
 IDLE = 10.0
 """Seconds without work after which the engine's thread ends; the next request starts another."""
@@ -391,16 +392,11 @@ class Engine:
         whole = [row for _, row in ready] == list(range(len(logits)))
         index = torch.tensor([row for _, row in ready])
         rows = logits if whole else logits[index]
-        odds = rows
-        going = [True] * len(ready)
+        odds, going = rows, [True] * len(ready)
         if any(draw.shapers or draw.states for draw, _ in ready):
-            odds = rows.clone()
-            for i, (draw, row) in enumerate(ready):
-                try:
-                    going[i] = _steer(draw, odds, i, logits[row], totals[row])
-                except Exception as error:
-                    going[i] = False
-                    self._fail(draw.ticket, error)
+            odds, going, errors = steer([draw for draw, _ in ready], rows, totals[index])
+            for draw, error in errors:
+                self._fail(draw.ticket, error)
         if not all(going):
             left = [i for i, go in enumerate(going) if go]
             ready, odds = [ready[i] for i in left], odds[left]
@@ -469,14 +465,6 @@ class _Walk:
         return None
 
 
-def _totals(logits: Tensor) -> Tensor:
-    """Return logsumexp of every row: the largest logit less the log of its probability.
-
-    Three times as fast on a processor as `torch.logsumexp`, which makes a pass of its own.
-    """
-    return logits.amax(1) - logits.softmax(1).amax(1).log()
-
-
 def _wants_end(draw: Draw) -> bool:
     return draw.finish == "stop" and draw.end_logprob is None and bool(draw.states)
 
@@ -485,25 +473,6 @@ def _find_masks(draws: list[Draw]) -> None:
     for draw in draws:
         with suppress(Exception):  # raised again, in the draw's own request, when it is asked for
             draw.allowed()
-
-
-def _steer(draw: Draw, odds: Tensor, i: int, raw: Tensor, total: Tensor) -> bool:
-    """Shape and mask one row in place; return False where nothing is left to choose from."""
-    if draw.shapers:
-        shaped = raw.numpy()
-        for shaper in draw.shapers:
-            shaped = shaper.shape(shaped)
-        odds[i] = torch.from_numpy(np.ascontiguousarray(shaped, dtype=np.float32))
-    if not draw.states:
-        return True
-    allowed = torch.from_numpy(draw.allowed())
-    mass = float(raw[allowed].logsumexp(0) - total)
-    odds[i].masked_fill_(~allowed, float("-inf"))
-    if not bool((odds[i] > float("-inf")).any()):
-        draw.finish = "constraint"
-        return False
-    draw.masked_mass -= min(mass, 0.0)
-    return True
 
 
 def _shared(a: tuple[int, ...], b: tuple[int, ...]) -> int:

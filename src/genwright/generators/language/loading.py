@@ -88,7 +88,7 @@ def read(where: str, dtype: str) -> tuple[Any, Any]:
         peft = require("peft", extra="lm", needed_by=f"the adapter in {where}")
         named = peft.PeftConfig.from_pretrained(where).base_model_name_or_path
         base, adapter = resolve(str(named)), where
-    kind = getattr(torch, best_dtype() if dtype == "int8" else dtype)
+    kind = getattr(torch, "float32" if dtype == "int8" else dtype)
     first = kind if adapter is None else torch.float32
     try:
         with quietly(transformers):
