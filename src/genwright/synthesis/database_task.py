@@ -18,7 +18,7 @@ TASK = """\
 # Written by `genwright improve --db`; edit it as you like.
 name = "{name}"
 seed = 0
-workers = 8
+workers = 24
 
 [data]
 database = {path}
