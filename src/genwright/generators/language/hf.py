@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genwright.core import Chunk, InvalidArgument, Vocabulary
-from genwright.generators.language.cache import Plan, Pool, PromptCache, RowCache
+from genwright.generators.language.attention import attend
+from genwright.generators.language.cache import Pool, PromptCache, RowCache
+from genwright.generators.language.plan import Plan
 from genwright.nets.llama import Llama, fits
 
 ATTENTION = "genwright"
@@ -44,7 +46,7 @@ def _attention(
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-    out = _now.plan.attend(module.layer_idx, q, k, v, scale, sliding_window)
+    out = attend(_now.plan, module.layer_idx, q, k, v, scale, sliding_window)
     return out[None], None
 
 
@@ -163,7 +165,7 @@ class FastLlama(_Pooled):
             plan.tokens,
             plan.positions,
             plan.outputs,
-            lambda layer, q, k, v: plan.attend(layer, q, k, v, self.scale),
+            lambda layer, q, k, v: attend(plan, layer, q, k, v, self.scale),
         )
         plan.finish()
         return found.float().cpu().numpy()

@@ -1,0 +1,139 @@
+"""One step over many cached sequences, laid out: what every chunk reads and where it writes.
+
+A step is packed: all tokens of all chunks stand in one line, rows first, prompts after, and
+everything but attention sees only that line. The layout is found once and used by all layers.
+
+Legend: N packed tokens, B rows, T tokens of the longest row chunk, P prompt length, S slot length.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from genwright.core import Chunk
+from genwright.generators.language.cache import Pool, PromptCache, RowCache
+
+
+class Plan:
+    """One step: what every chunk reads and where it writes, found once and used by all layers."""
+
+    def __init__(self, pool: Pool, chunks: Sequence[Chunk]) -> None:
+        self.pool = pool
+        device = pool.keys.device
+        order = sorted(range(len(chunks)), key=lambda i: _place(chunks[i].cache))
+        tokens: list[int] = []
+        positions: list[int] = []
+        starts = [0] * len(chunks)
+        for i in order:
+            starts[i] = len(tokens)
+            tokens += chunks[i].tokens
+            positions += _positions(chunks[i])
+        outputs: list[int] = []
+        for i, chunk in enumerate(chunks):
+            end = starts[i] + len(chunk.tokens)
+            outputs += range(starts[i] if chunk.every else end - 1, end)
+        self.tokens = torch.tensor(tokens, device=device)
+        self.positions = torch.tensor(positions, device=device)
+        self.outputs = torch.tensor(outputs, device=device)
+        ordered = [chunks[i] for i in order]
+        self.prompts: list[tuple[PromptCache, int, int]] = []
+        for i in order:
+            cache, size = chunks[i].cache, len(chunks[i].tokens)
+            if isinstance(cache, PromptCache):
+                cache.reserve(cache.length + size)
+                self.prompts.append((cache, starts[i], size))
+        self.row_chunks = [c for c in ordered if isinstance(c.cache, RowCache)]
+        self._masks: dict[int | None, tuple[Tensor, Tensor | None]] = {}
+        if self.row_chunks:
+            self._plan_rows()
+
+    def _plan_rows(self) -> None:
+        chunks, device = self.row_chunks, self.pool.keys.device
+        self.n_rows = sum(len(c.tokens) for c in chunks)
+        self.t = max(len(c.tokens) for c in chunks)
+        self.s = max(c.cache.length + len(c.tokens) for c in chunks)
+        self.pool.reserve(len(self.pool.rows), self.s)
+        b = len(self.pool.rows)
+        slots = [c.cache.slot for c in chunks for _ in c.tokens]
+        steps = [t for c in chunks for t in range(len(c.tokens))]
+        places = [c.cache.length + t for c in chunks for t in range(len(c.tokens))]
+        self.slots, self.steps, self.places = torch.tensor(
+            [slots, steps, places], device=device
+        ).unbind()
+        self.dense = self.n_rows == b and self.t == 1
+        groups: dict[int, tuple[PromptCache, list[int]]] = {}
+        for row in self.pool.rows:
+            groups.setdefault(id(row.prompt), (row.prompt, []))[1].append(row.slot)
+        self.groups = [(p, torch.tensor(slots, device=device)) for p, slots in groups.values()]
+        self.p = max(p.length for p, _ in self.groups)
+
+    def mask(self, window: int | None) -> tuple[Tensor, Tensor | None]:
+        """Return what is added to scores: [B, 1, 1, T, S] for slots, [B, 1, 1, T, P] for prompts.
+
+        The second is None where every row sees its whole prompt and all prompts are equally long.
+        """
+        if window in self._masks:
+            return self._masks[window]
+        device, b = self.pool.keys.device, len(self.pool.rows)
+        seen = torch.zeros(b, self.t, self.s, dtype=torch.bool)
+        seen[:, :, 0] = True  # rows and padding that nobody reads must not be all -inf
+        lengths = torch.tensor([row.prompt.length for row in self.pool.rows])
+        slot_at = lengths[:, None] + torch.arange(self.s)  # the position that each slot holds
+        at = torch.zeros(b, self.t, dtype=torch.long)
+        for chunk in self.row_chunks:
+            row, size = chunk.cache, len(chunk.tokens)
+            slot_at[row.slot, row.length : row.length + size] = torch.tensor(_positions(chunk))
+            seen[row.slot, :size, : row.length] = True
+            seen[row.slot, :size, row.length : row.length + size] = _ancestors(chunk)
+            at[row.slot, :size] = torch.tensor(_positions(chunk))
+        columns = torch.arange(self.p)
+        whole = (columns < lengths[:, None])[:, None].expand(b, self.t, self.p)
+        if window is not None:
+            near = at[:, :, None] - slot_at[:, None] < window
+            seen = seen & (near | (at == 0)[:, :, None])
+            whole = whole & (at[:, :, None] - columns < window)
+        own = _additive(seen, self.pool.keys)[:, None, None].to(device)
+        shared = None if bool(whole.all()) else _additive(whole, self.pool.keys)[:, None, None]
+        self._masks[window] = own, None if shared is None else shared.to(device)
+        return self._masks[window]
+
+    def finish(self) -> None:
+        """Record that every chunk was appended."""
+        for prompt, _, size in self.prompts:
+            prompt.length += size
+        for chunk in self.row_chunks:
+            chunk.cache.length += len(chunk.tokens)
+            chunk.cache.last = len(chunk.tokens)
+
+
+def _place(cache: PromptCache | RowCache) -> tuple[int, int]:
+    """Rows come first, in the order of their slots; prompts keep their own order."""
+    return (0, cache.slot) if isinstance(cache, RowCache) else (1, 0)
+
+
+def _positions(chunk: Chunk) -> list[int]:
+    cache = chunk.cache
+    start = cache.position if isinstance(cache, RowCache) else cache.length
+    if chunk.parents is None:
+        return list(range(start, start + len(chunk.tokens)))
+    depths: list[int] = []
+    for parent in chunk.parents:
+        depths.append(0 if parent < 0 else depths[parent] + 1)
+    return [start + depth for depth in depths]
+
+
+def _ancestors(chunk: Chunk) -> Tensor:
+    """Return bool[T, T]: whether token j is token i or an ancestor of it."""
+    size = len(chunk.tokens)
+    if chunk.parents is None:
+        return torch.ones(size, size, dtype=torch.bool).tril()
+    seen = torch.eye(size, dtype=torch.bool)
+    for i, parent in enumerate(chunk.parents):
+        if parent >= 0:
+            seen[i] |= seen[parent]
+    return seen
+
+
+def _additive(seen: Tensor, like: Tensor) -> Tensor:
+    return torch.zeros(seen.shape, dtype=like.dtype).masked_fill_(~seen, float("-inf"))
