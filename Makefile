@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/genwright improve tasks/flights.toml
@@ -24,6 +24,14 @@ check: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(PIP) -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict
+
+# Writes benchmarks/results; wants two idle cores for about half an hour.
+bench: $(VENV)/.dev
+	$(PIP) -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/steering.py
+	$(BIN)/python benchmarks/sandbox.py
+	$(BIN)/python benchmarks/ledger.py
 
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "genwright needs Python 3.11 or later; try: make PYTHON=python3.12")'

@@ -193,6 +193,20 @@ def test_a_saved_model_and_an_adapter_are_read_from_their_folders(tmp_path):
         wanted = forward_logprob(adapted, prompt, tokens)
     assert scores["base"] == pytest.approx(wanted, abs=1e-4)
     assert abs(scores["base"] - scores["adapter"]) > 0.01
+    # merged first and rounded once: in bfloat16 the sum would be of two rounded numbers
+    from genwright.generators.language.loading import read
+
+    kept = "model.layers.0.self_attn.q_proj.weight"
+    exact = read(str(tmp_path / "adapter"), "float32")[0].state_dict()[kept]
+    rounded = read(str(tmp_path / "adapter"), "bfloat16")[0].state_dict()[kept]
+    assert torch.equal(exact.bfloat16(), rounded)
+
+
+def test_eight_bit_weights_score_nearly_as_float32_does(tiny_llama):
+    settings = {"model": str(tiny_llama), "chat": False}
+    [exact] = LocalLM(dtype="float32", **settings).score("abc", ["def"])
+    [rough] = LocalLM(dtype="int8", **settings).score("abc", ["def"])
+    assert 0 < abs(exact - rough) < 0.1
 
 
 @pytest.mark.parametrize(
