@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from genwright.generators.language.cache import PromptCache
-from genwright.generators.language.plan import Plan
+from genwright.generators.language.plan import Plan, Tiles
 
 
 def attend(
@@ -69,7 +69,10 @@ def _attend_rows(
     scores = q.new_empty(b, kinds, group, t, plan.p + plan.s)
     scores[..., plan.p :] = (q_BKMD @ keys.mT).view(b, kinds, group, t, plan.s)
     scores[..., plan.p :] += own
-    for prompt, slots in plan.groups:
+    if plan.tiles is not None:
+        found = _by_prompt(plan.tiles, q_BKMD, plan.pool.shelf.keys[layer, :, :, : plan.p].mT)
+        scores[..., : plan.p] = found.view(b, kinds, group, t, plan.p)
+    for prompt, slots in plan.groups if plan.tiles is None else ():
         if prompt.length == 0:
             continue
         mine = q_BKMD if len(plan.groups) == 1 else q_BKMD[slots]
@@ -80,13 +83,19 @@ def _attend_rows(
             scores[..., : plan.p] = found
         else:
             scores[slots, ..., : prompt.length] = found
-    if shared is not None:
+    if shared is not None and plan.tiles is not None:
+        scores[..., : plan.p] += shared
+    elif shared is not None:  # places past a shorter prompt were never written
         scores[..., : plan.p].nan_to_num_(0.0).add_(shared)
     weights = scores.softmax(-1, dtype=torch.float32).to(q.dtype)
     mix = (weights[..., plan.p :].reshape(b, kinds, group * t, plan.s) @ values).view(
         b, kinds, group, t, size
     )
-    for prompt, slots in plan.groups:
+    if plan.tiles is not None:
+        heavy = weights[..., : plan.p].reshape(b, kinds, group * t, plan.p)
+        read = _by_prompt(plan.tiles, heavy, plan.pool.shelf.values[layer, :, :, : plan.p])
+        mix += read.view(b, kinds, group, t, size)
+    for prompt, slots in plan.groups if plan.tiles is None else ():
         if prompt.length == 0:
             continue
         mine = weights if len(plan.groups) == 1 else weights[slots]
@@ -98,6 +107,16 @@ def _attend_rows(
             mix[slots] += read.transpose(0, 1)
     out = mix.permute(0, 3, 1, 2, 4).reshape(b, t, heads, size)
     return out[:, 0] if plan.dense else out[plan.slots, plan.steps]
+
+
+def _by_prompt(tiles: Tiles, rows_BKMX: Tensor, prompts_SKXY: Tensor) -> Tensor:
+    """Multiply each row with the matrix of its own prompt: [B, K, M, Y], all prompts at once."""
+    seats, widest = tiles.rows.shape
+    _, kinds, m, x = rows_BKMX.shape
+    tiled = rows_BKMX[tiles.rows].transpose(1, 2).reshape(seats, kinds, widest * m, x)
+    found = tiled @ prompts_SKXY[:seats]
+    found = found.view(seats, kinds, widest, m, -1).transpose(1, 2)
+    return found.reshape(seats * widest, kinds, m, -1)[tiles.back]
 
 
 def _attend_prompt(

@@ -7,6 +7,7 @@ slots without a gap (the last row moves into a slot that falls free), so that a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,6 +47,46 @@ class RowCache:
         return self.prompt.length + self.length
 
 
+class Shelf:
+    """Copies of the prompts that rows continue, side by side: [layers, seats, K, room, D].
+
+    Rows of many prompts can then be multiplied with all of them at once. A prompt that rows
+    continue no longer changes, so it is copied when it takes its seat and never again.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], kind: dict[str, Any]) -> None:
+        layers, heads, size = shape
+        self.keys = torch.zeros(layers, 0, heads, 0, size, **kind)
+        self.values = torch.zeros(layers, 0, heads, 0, size, **kind)
+        self._seated: list[PromptCache | None] = []
+
+    def seats(self, prompts: Sequence[PromptCache]) -> list[int]:
+        """Return a seat for each prompt; those that are not named give theirs up."""
+        wanted = {id(p) for p in prompts}
+        self._seated = [p if id(p) in wanted else None for p in self._seated]
+        at = {id(p): i for i, p in enumerate(self._seated) if p is not None}
+        free = [i for i, p in enumerate(self._seated) if p is None]
+        for prompt in prompts:
+            if id(prompt) not in at:
+                if not free:
+                    free.append(len(self._seated))
+                    self._seated.append(None)
+                seat = at[id(prompt)] = free.pop(0)
+                self._seated[seat] = prompt
+                self._copy(prompt, seat)
+        return [at[id(p)] for p in prompts]
+
+    def _copy(self, prompt: PromptCache, seat: int) -> None:
+        _, have, _, room, _ = self.keys.shape
+        if seat >= have or prompt.length > room:
+            new_seats = max(seat + 1, 2 * have) if seat >= have else have
+            new_room = -(-max(prompt.length, room) // GROW) * GROW
+            more = (0, 0, 0, new_room - room, 0, 0, 0, new_seats - have)
+            self.keys, self.values = pad(self.keys, more), pad(self.values, more)
+        for shelf, own in ((self.keys, prompt.keys), (self.values, prompt.values)):
+            shelf[:, seat, :, : prompt.length] = own[:, :, : prompt.length]
+
+
 class Pool:
     """The slots of all rows, and the prompts' factory."""
 
@@ -53,9 +94,10 @@ class Pool:
         self, layers: int, heads: int, size: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self._shape = (layers, heads, size)
-        self._kind = {"dtype": dtype, "device": device}
+        self._kind: dict[str, Any] = {"dtype": dtype, "device": device}
         self.keys = torch.zeros(layers, 0, heads, 0, size, **self._kind)
         self.values = torch.zeros(layers, 0, heads, 0, size, **self._kind)
+        self.shelf = Shelf(self._shape, self._kind)
         self.rows: list[RowCache] = []
 
     @torch.inference_mode()

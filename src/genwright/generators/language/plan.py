@@ -7,12 +7,24 @@ Legend: N packed tokens, B rows, T tokens of the longest row chunk, P prompt len
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from genwright.core import Chunk
 from genwright.generators.language.cache import Pool, PromptCache, RowCache
+
+SPARSE = 3
+"""Tiles are used while they hold at most this many places a row."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Rows by prompt: `rows` [seats, R] are slots (padded with slot 0), `back` [B] finds a slot."""
+
+    rows: Tensor
+    back: Tensor
 
 
 class Plan:
@@ -67,6 +79,21 @@ class Plan:
             groups.setdefault(id(row.prompt), (row.prompt, []))[1].append(row.slot)
         self.groups = [(p, torch.tensor(slots, device=device)) for p, slots in groups.values()]
         self.p = max(p.length for p, _ in self.groups)
+        self.tiles = self._tiles() if self.p and len(self.groups) > 1 else None
+
+    def _tiles(self) -> "Tiles | None":
+        """Lay rows out by the seat of their prompt; None where that would be mostly padding."""
+        b, widest = len(self.pool.rows), max(len(slots) for _, slots in self.groups)
+        if len(self.groups) * widest > SPARSE * b + 8:
+            return None
+        seats = self.pool.shelf.seats([prompt for prompt, _ in self.groups])
+        rows = torch.zeros(max(seats) + 1, widest, dtype=torch.long)
+        back = torch.zeros(b, dtype=torch.long)
+        for seat, (_, slots) in zip(seats, self.groups, strict=True):
+            rows[seat, : len(slots)] = slots.cpu()
+            back[slots.cpu()] = seat * widest + torch.arange(len(slots))
+        device = self.pool.keys.device
+        return Tiles(rows.to(device), back.to(device))
 
     def mask(self, window: int | None) -> tuple[Tensor, Tensor | None]:
         """Return what is added to scores: [B, 1, 1, T, S] for slots, [B, 1, 1, T, P] for prompts.
