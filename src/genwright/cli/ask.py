@@ -43,8 +43,8 @@ def register(app: typer.Typer) -> None:
             )
         (outcome,) = result.outcomes
         answer = None if outcome.chosen is None else outcome.chosen.value
-        key = getattr(strategy, "key", None)
-        shown = key.show(answer) if answer is not None and hasattr(key, "show") else None
+        show = getattr(getattr(strategy, "key", None), "show", None)
+        shown = show(answer) if answer is not None and show is not None else None
         agreement = outcome.info.get("agreement")
         if as_json:
             emit_json(

@@ -31,6 +31,7 @@ from genwright.core.run import Item, Run
 from genwright.core.runner import solve
 from genwright.core.statistics import wilson
 from genwright.core.task_file import ImproveTable, MethodTable, TaskFile, fill
+from genwright.generators.language.local import LocalLM
 from genwright.learning.model_card import add_to_card
 from genwright.learning.rejection_sampling import accepted
 from genwright.search.repeated_sampling import RepeatedSampling
@@ -100,7 +101,7 @@ class Improvement:
     """
 
     measurements: Sequence[Measurement]
-    generator: Generator[Any]
+    generator: LocalLM
     rows: int
     accepted: Sequence[int]
     left_out: int
