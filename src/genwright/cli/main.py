@@ -20,9 +20,6 @@ from genwright import __version__
 from genwright.core import GenwrightError
 from genwright.core.runner import RunInterrupted
 
-# Idle OpenMP threads sleep instead of spinning: beside another busy process a spinning thread
-# takes the core that the working one needs. Read once, when torch is first imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
