@@ -58,7 +58,7 @@ key = {{ method = "sql_result", database = "{{database}}", empty = false }}
 
 [budget]
 draws = 16
-new_tokens = 600
+new_tokens = 400
 
 [improve]
 completion = "{{sql}}"
