@@ -113,9 +113,16 @@ def task_file() -> str:
     return "\n\n".join(parts)
 
 
+def own_methods():
+    """Return genwright's own methods: whatever else this process registered is not documented."""
+    return [m for m in methods() if m.cls.__module__.startswith("genwright.")]
+
+
 def slots() -> str:
     """Return the slots and the names that can fill them."""
-    rows = [[slot, ", ".join(f"`{m.name}`" for m in methods() if m.slot == slot)] for slot in SLOTS]
+    rows = [
+        [slot, ", ".join(f"`{m.name}`" for m in own_methods() if m.slot == slot)] for slot in SLOTS
+    ]
     return table(["slot", "methods"], [row for row in rows if row[1]])
 
 
@@ -129,7 +136,7 @@ def method_tables() -> str:
                 _paper(m.paper),
                 re.sub(r"\[(\w+)\]", r"\\[\1\\]", m.summary),
             ]
-            for m in methods()
+            for m in own_methods()
             if m.slot == slot
         ]
         if rows:
