@@ -11,8 +11,9 @@ kept, and a new prompt starts from a copy of the longest prefix it shares with o
 
 Position i of draw k of a request uses the number `uniform(child_seed(seed, k), i)` and nothing else
 that is random, so a draw does not depend on what else is in the batch, beyond rounding: a batch of
-another size may add up the same products in another order. In float32 that changes a token with a
-probability near 1e-6 a position; in bfloat16 near 1e-2, so compare bfloat16 draws statistically.
+another size may add up the same products in another order. In float32 that seldom
+changes a token, oftenest where the odds are nearly flat over the vocabulary; in bfloat16 it does
+now and then, so compare bfloat16 draws statistically.
 
 The order of steering at a position: shapers, then the mask of all constraints, then temperature,
 top-k, top-p, min-p. Masks are computed in another thread while the network runs. Log-probabilities
