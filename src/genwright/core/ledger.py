@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,22 @@ class Ledger:
         """Return every run, oldest first."""
         rows = self.read("SELECT * FROM runs ORDER BY created, rowid")
         return [Run.of(self, row) for row in rows]
+
+    def recall(self, name: str) -> list[tuple[bytes, bytes]]:
+        """Return what generators left under a name, as (key, value) pairs."""
+        rows = self.read("SELECT key, value FROM learnt WHERE name = ?", (name,))
+        return [(row["key"], row["value"]) for row in rows]
+
+    def remember(self, name: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep what a generator learnt; a key that is there already stays as it is."""
+        now = time.time()
+        rows = [(name, key, value, now) for key, value in records]
+        if rows:
+            with self.write() as connection:
+                connection.executemany(
+                    "INSERT OR IGNORE INTO learnt (name, key, value, created) VALUES (?, ?, ?, ?)",
+                    rows,
+                )
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of one SQLite query."""

@@ -75,9 +75,19 @@ def _items_and_metrics(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _learnt(connection: sqlite3.Connection) -> None:
+    """What generators learnt while they drew (`Memory`); no draw depends on it."""
+    connection.execute(
+        """CREATE TABLE learnt (
+            name TEXT NOT NULL, key NOT NULL, value NOT NULL, created REAL NOT NULL,
+            PRIMARY KEY (name, key)) WITHOUT ROWID"""
+    )
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("runs_and_draws", _runs_and_draws),
     ("items_and_metrics", _items_and_metrics),
+    ("learnt", _learnt),
 )
 """Append only."""
 

@@ -4,7 +4,7 @@ Each is a protocol: any object with these methods is one. Registered methods are
 whose construction checks and stores, nothing more.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -57,6 +57,27 @@ class Steerable(Protocol):
 
     def steered(self, *constraints: "Constraint | LogitShaper") -> Self:
         """Return this generator with constraints and shapers added to those it has."""
+        ...
+
+
+class Memory(Protocol):
+    """Where a generator leaves what it learnt while it drew, so as not to pay for it again."""
+
+    def recall(self, name: str) -> list[tuple[bytes, bytes]]:
+        """Return what is kept under a name: (key, value) pairs, in no particular order."""
+        ...
+
+    def remember(self, name: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep more under a name; a key that is there already stays as it is."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A generator that learns what makes later draws cheaper, never what they are."""
+
+    def remembering(self, memory: Memory) -> Self:
+        """Return this generator with a memory; the runner gives it the ledger."""
         ...
 
 

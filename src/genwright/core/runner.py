@@ -20,7 +20,7 @@ from genwright.core.cost import Budget, Cost
 from genwright.core.environment import redact
 from genwright.core.errors import GenwrightError, InvalidArgument, LedgerError
 from genwright.core.ledger import Ledger, new_id
-from genwright.core.protocols import Generator, Strategy
+from genwright.core.protocols import Generator, Remembering, Strategy
 from genwright.core.recording import Kind, Recorder, RecordingVerifier, recording
 from genwright.core.registry import describe
 from genwright.core.run import Run, RunState
@@ -120,6 +120,8 @@ def solve(
     keyed = _keyed(tasks)
     spec = _spec(keyed, generator, strategy, budget, run_budget)
     book = ledger if ledger is not None else Ledger()
+    if ledger is not None and isinstance(generator, Remembering):
+        generator = generator.remembering(book)
     run_id = run_id or new_id()
     with alone(book.path, run_id):
         run, reopened = _open_run(book, run_id, name, spec, seed)

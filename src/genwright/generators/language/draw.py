@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from genwright.core import ConstraintState, Cost, Sample, ShaperState, Vocabulary, child_seed
 from genwright.generators.language.request import Ticket, Token
+from genwright.generators.language.walks import WALKS, Walk
 
 WATTS_PER_THREAD = 4.2
 """What one busy core is taken to draw, for estimated joules: a 400 W server package of 96 cores."""
@@ -35,6 +36,7 @@ class Draw:
     shapers: list[ShaperState]
     limit: int
     cache: Any = None
+    prompt: Any = None
     pending: list[int] = field(default_factory=list[int])
     tokens: list[int] = field(default_factory=list[int])
     logprobs: list[float] = field(default_factory=list[float])
@@ -56,6 +58,9 @@ class Draw:
         self.stops = [text.encode() for text in self.sampling.stop]
         self.utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self.scored_only = request.scripts is not None
+        self.walk: Walk | None = None
+        if self.sampling.mode != "mask" and self.states and not self.scored_only:
+            self.walk = WALKS[self.sampling.mode](request.trie, self.seed)
 
     @property
     def accepting(self) -> bool:
@@ -83,6 +88,8 @@ class Draw:
         self.data += piece
         if self.stops and piece:
             self._look_for_stop(len(piece))
+        if self.walk is not None:  # what it writes may be taken back
+            return
         if not self.finish and len(self.tokens) >= self.limit:
             self.finish = "length"
         if self.ticket.request.watch:
@@ -126,6 +133,8 @@ class Draw:
     def result(self, seconds_to_joules: float) -> Sample[str]:
         """Return the finished draw."""
         if self.ticket.request.watch:
+            for token in self.tokens if self.walk is not None else ():
+                self._show(token)
             self._show(None)
         scored = len(self.logprobs) == len(self.tokens)
         info: dict[str, Any] = {
@@ -136,6 +145,8 @@ class Draw:
             "masked_mass": self.masked_mass,
             "seed": self.seed,
         }
+        if self.walk is not None:
+            info |= self.walk.info()
         if self.end_logprob is not None:
             info["end_logprob"] = self.end_logprob
         if self.sampling.logprobs is not None or self.scored_only:
@@ -152,10 +163,14 @@ class Draw:
             joules_by="estimated" if self.spent.seconds else "",
         )
         text = bytes(self.data[: self.cut]).decode("utf-8", "replace")
+        if self.walk is not None:
+            scored = self.finish == "stop"
         logprob = sum(self.logprobs) + (self.end_logprob or 0.0) if scored else None
         return Sample(text, logprob, cost, info)
 
     def _complete(self) -> bool:
+        if self.walk is not None:
+            return self.finish == "stop"
         if self.finish in ("constraint", "cancelled"):
             return False
         if self.finish == "length":

@@ -15,6 +15,9 @@ another size may add up the same products in another order. In float32 that seld
 changes a token, oftenest where the odds are nearly flat over the vocabulary; in bfloat16 it does
 now and then, so compare bfloat16 draws statistically.
 
+Draws in the modes `asap` and `exact` (`walks.py`) go through the same rounds: where other draws
+choose a token, they learn a row and are told which prefix to read next.
+
 The order of steering at a position: shapers, then the mask of all constraints, then temperature,
 top-k, top-p, min-p. Masks are computed in another thread while the network runs. Log-probabilities
 are those of the model itself, before any of that.
@@ -34,11 +37,13 @@ import torch
 from torch import Tensor
 
 from genwright.core import Chunk, Cost, InvalidArgument, Sample, TokenModel, uniform
+from genwright.generators.language import walking
 from genwright.generators.language.draw import WATTS_PER_THREAD, Draw, Spent
 from genwright.generators.language.request import Request, Ticket
 from genwright.generators.language.sampling import choose
 from genwright.generators.language.sampling import totals as _totals
 from genwright.generators.language.steered import steer
+from genwright.generators.language.walks import Step, Walk
 
 IDLE = 10.0
 """Seconds without work after which the engine's thread ends; the next request starts another."""
@@ -260,7 +265,7 @@ class Engine:
     def _drafted(self, draw: Draw) -> tuple[list[int], list[int] | None]:
         """Return a draft tree after the pending tokens: (tokens, parents of the whole chunk)."""
         source = draw.ticket.request.drafts
-        if source is None or draw.finish:
+        if source is None or draw.finish or draw.walk is not None:
             return [], None
         # the last node may add one token more, so the tree must leave room for it
         room = draw.limit - len(draw.tokens) - 1
@@ -280,6 +285,10 @@ class Engine:
         totals = _totals(logits)
         for draw, (guesses, parents) in zip(list(self._active), drafts, strict=True):
             size = len(draw.pending)
+            if draw.walk is not None:
+                self._walk(draw, logits[row : row + size])
+                row += size
+                continue
             self._score_pending(draw, logits, totals, row)
             if guesses:
                 tokens = [*draw.pending, *guesses]
@@ -374,9 +383,12 @@ class Engine:
         draw = Draw(ticket, index, vocabulary, states, shapers, limit)
         if prompt.spent.network_evaluations:  # the first draw pays for reading
             draw.spent, prompt.spent = prompt.spent, Spent()
-        draw.cache = self.model.branch(prompt.cache)
+        draw.cache, draw.prompt = self.model.branch(prompt.cache), prompt
         logits = prompt.logits
         assert logits is not None
+        if draw.walk is not None:
+            self._walk_on(draw, draw.walk)
+            return draw
         if request.scripts is not None:
             draw.tokens = list(request.scripts[index - request.first])
             draw.pending = list(draw.tokens)
@@ -423,6 +435,30 @@ class Engine:
         draw.logprobs.append(score)
         draw.append(token)
         draw.append_forced()
+
+    def _walk(self, draw: Draw, logits: Tensor) -> None:
+        """Let a draw learn what it asked for, and go on."""
+        try:
+            if draw.walk is not None and not draw.finish:
+                walking.learn(draw, draw.walk, logits, len(draw.tokens) - len(logits) + 1)
+                draw.pending.clear()
+                self._walk_on(draw, draw.walk)
+        except Exception as error:
+            self._fail(draw.ticket, error)
+
+    def _walk_on(self, draw: Draw, walk: Walk) -> None:
+        """Go on until the network must be asked, or the draw has ended."""
+        while (step := walk.proceed()) is Step.ASK:
+            if walking.must_go_back(draw, walk):
+                read, draw.cache = draw.cache, self.model.branch(draw.prompt.cache)
+                self.model.release(read)
+                walking.go_back(draw)
+            walking.go_on(draw, walk)
+            if walk.node.parent is None:  # the prompt's own logits say what comes first
+                walking.learn(draw, walk, draw.prompt.logits, 0)
+            if draw.pending:
+                return
+        walking.finish(draw, walk, step)
 
     def _settle(self) -> None:
         """Let finished draws leave, except those whose last tokens are still to be scored."""

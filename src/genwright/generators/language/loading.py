@@ -13,6 +13,7 @@ from genwright.generators.language.embedded import quietly, resolve
 from genwright.generators.language.engine import Engine
 from genwright.generators.language.hf import token_model
 from genwright.generators.language.tokens import vocabulary
+from genwright.generators.language.tries import Tries
 
 DTYPES = ("float32", "bfloat16", "int8")
 
@@ -25,6 +26,7 @@ class Loaded:
     tokenizer: Any
     vocabulary: Vocabulary
     engine: Engine
+    tries: Tries
 
 
 _loaded: dict[tuple[str, float, str, int | None, int], Loaded] = {}
@@ -47,7 +49,8 @@ def load(model: str, dtype: str, threads: int | None, batch: int) -> Loaded:
         where = resolve(model)
         key = (where, _changed(where), dtype, threads, batch)
         if key not in _loaded:
-            _loaded[key] = _read(where, dtype, threads, batch)
+            tries = Tries([where, _changed(where), dtype])
+            _loaded[key] = _read(where, dtype, threads, batch, tries)
         return _loaded[key]
 
 
@@ -103,14 +106,14 @@ def read(where: str, dtype: str) -> tuple[Any, Any]:
     return model.to(device, kind).eval(), tokenizer
 
 
-def _read(where: str, dtype: str, threads: int | None, batch: int) -> Loaded:
+def _read(where: str, dtype: str, threads: int | None, batch: int, tries: Tries) -> Loaded:
     model, tokenizer = read(where, dtype)
     ends = {tokenizer.eos_token_id, *_ids(model.generation_config.eos_token_id)}
     ends |= set(_ids(model.config.get_text_config().eos_token_id))
     width = model.get_output_embeddings().weight.shape[0]
     words = vocabulary(tokenizer, width, frozenset(e for e in ends if e is not None), where)
     fast = token_model(model, words, int8=dtype == "int8")
-    return Loaded(fast, tokenizer, words, Engine(fast, batch=batch, threads=threads))
+    return Loaded(fast, tokenizer, words, Engine(fast, batch=batch, threads=threads), tries)
 
 
 def _ids(value: int | list[int] | None) -> list[int]:

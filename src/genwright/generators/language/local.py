@@ -7,13 +7,14 @@ use and shared by every `LocalLM` of this process that differs in settings only.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from genwright.core import (
     CompiledConstraint,
     Constraint,
     InvalidArgument,
     LogitShaper,
+    Memory,
     Sample,
     Samples,
     Vocabulary,
@@ -47,6 +48,11 @@ class LocalLM:
         stop: texts before which a draw is cut.
         logprobs: None, or how many likeliest alternatives to report per token.
         constraints: what every draw satisfies, and shapers that change its odds.
+        mode: `"mask"` forbids tokens as it goes, which is fast, and bends the model's proportions
+            where an allowed beginning seldom ends well; `"exact"` draws from the model conditioned
+            on the constraints, from the first draw on; `"asap"` learns that from draw to draw, so
+            its draws depend on those before them. The last two take a temperature above 0 and no
+            top_p, top_k, min_p, stop or shapers. See docs/methods/asap.md.
         dtype: "float32", "bfloat16", "auto" (the faster of them on this machine), or "int8", for
             models of Llama's shape on a processor: 8-bit weights and inputs of products, faster in
             batches, at the price of some likelihood (perplexity on WikiText-2 35.1 for 34.1).
@@ -69,6 +75,9 @@ class LocalLM:
     dtype: str = "auto"
     threads: int | None = None
     batch: int = 64
+    mode: Literal["mask", "asap", "exact"] = "mask"
+    memory: Memory | None = field(default=None, repr=False, compare=False)
+    """Where the modes that learn leave what they learnt; the runner gives the ledger."""
 
     def __post_init__(self) -> None:
         if "{prompt}" not in self.template:
@@ -77,6 +86,8 @@ class LocalLM:
             )
         object.__setattr__(self, "stop", tuple(self.stop))  # task files bring lists
         object.__setattr__(self, "constraints", tuple(self.constraints))
+        if self.mode not in ("mask", "asap", "exact"):
+            raise InvalidArgument(f"mode must be one of mask, asap, exact, got {self.mode!r}.")
         self._sampling()
 
     @property
@@ -93,6 +104,10 @@ class LocalLM:
         """Return this model with constraints and shapers added."""
         return replace(self, constraints=(*self.constraints, *constraints))
 
+    def remembering(self, memory: Memory) -> Self:
+        """Return this model with a memory for what `mode` learns."""
+        return replace(self, memory=memory)
+
     def sample(self, prompt: Prompt, n: int, *, seed: int, first: int = 0) -> Samples[str]:
         """Return draws `first` to `first + n - 1` for one prompt.
 
@@ -103,6 +118,13 @@ class LocalLM:
         away: the sum of -log of what they left at each choice), `seed`, and, if asked for,
         `token_logprobs` and `top_logprobs`. `logprob` covers the tokens and the end token if one
         was drawn; it is None if forced tokens at the end were never scored (set `logprobs`).
+
+        The modes `asap` and `exact` add `legal_mass_bound` (at least the probability that the
+        model satisfies the constraints) and, where it is known, `steered_logprob` (of the draw
+        under the distribution it was drawn from); `exact` adds `prefixes` (met on the way) and
+        `log_arrival` (log of an exponential time whose rate is that probability). Their
+        `finish_reason` is "stop", "constraint" (no string of at most `max_new_tokens` tokens is
+        allowed) or "exhausted" (too many beginnings came to nothing).
         """
         drawn = dict(self.stream(prompt, n, seed=seed, first=first))
         return Samples.of(drawn[k] for k in sorted(drawn))
@@ -111,7 +133,23 @@ class LocalLM:
         self, prompt: Prompt, n: int, *, seed: int, first: int = 0
     ) -> Iterator[tuple[int, Sample[str]]]:
         """Yield (index of the draw, draw) in the order of finishing; leaving early cancels."""
-        yield from self.submit(prompt, n, seed=seed, first=first)
+        try:
+            yield from self.submit(prompt, n, seed=seed, first=first)
+        finally:
+            self._remember(prompt)
+
+    def _remember(self, prompt: Prompt) -> None:
+        """Leave what was learnt in the memory."""
+        if self.memory is not None and self.mode != "mask":
+            entry = self._trie(self.encode(prompt))
+            if entry.name:
+                self.memory.remember(entry.name, entry.trie.fresh_records())
+
+    def _trie(self, ids: Sequence[int]) -> Any:
+        loaded = self._load()
+        constraints = [c for c in self.constraints if _masks(c)]
+        compiled, _ = self._steering(loaded.vocabulary)
+        return loaded.tries.find(ids, constraints, compiled, self._sampling(), self.memory)
 
     def submit(
         self, prompt: Prompt, n: int = 1, *, seed: int, first: int = 0, watch: bool = False
@@ -121,9 +159,11 @@ class LocalLM:
 
         loaded = self._load()
         compiled, shapers = self._steering(loaded.vocabulary)
+        ids = self.encode(prompt)
+        learnt = {} if self.mode == "mask" else {"trie": self._trie(ids).trie}
         return loaded.engine.submit(
             Request(
-                prompt=self.encode(prompt),
+                prompt=ids,
                 n=n,
                 seed=seed,
                 first=first,
@@ -131,6 +171,7 @@ class LocalLM:
                 constraints=compiled,
                 shapers=shapers,
                 watch=watch,
+                **learnt,
             )
         )
 
@@ -191,6 +232,7 @@ class LocalLM:
             max_new_tokens=self.max_new_tokens,
             stop=self.stop,
             logprobs=self.logprobs,
+            mode=self.mode,
         )
 
     def _load(self) -> Any:

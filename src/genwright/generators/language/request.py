@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from genwright.core import CompiledConstraint, DraftSource, InvalidArgument, LogitShaper, Sample
 from genwright.generators.language.sampling import Sampling
+from genwright.generators.language.trie import Trie
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,10 @@ class Request:
         drafts: guesses tokens ahead, so that one step can check many; changes no draw.
         scripts: instead of sampling, follow these tokens, one list a draw, to learn their
             log-probabilities.
-        watch: whether the ticket reports every token as it is chosen.
+        watch: whether the ticket reports every token as it is chosen (in the modes `asap` and
+            `exact`, where tokens are taken back, once the draw has ended).
+        trie: what is known of these constraints under this prompt, model and temperature, for the
+            modes that learn; a new one where it is left out.
     """
 
     prompt: Sequence[int]
@@ -36,6 +40,7 @@ class Request:
     drafts: DraftSource | None = None
     scripts: Sequence[Sequence[int]] | None = None
     watch: bool = False
+    trie: Trie = field(default_factory=Trie)
 
     def __post_init__(self) -> None:
         if not len(self.prompt):
@@ -46,6 +51,11 @@ class Request:
             )
         if self.scripts is not None and len(self.scripts) != self.n:
             raise InvalidArgument(f"Request: {self.n} draws but {len(self.scripts)} scripts.")
+        if self.shapers and self.sampling.mode != "mask":
+            raise InvalidArgument(
+                f"mode {self.sampling.mode!r} conditions the model as it is, and shapers change its "
+                "odds: leave them out, or use mode='mask'."
+            )
 
 
 @dataclass(frozen=True)

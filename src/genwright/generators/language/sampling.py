@@ -12,6 +12,7 @@ the one before it left.
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from torch import Tensor
 from genwright.core import InvalidArgument
 
 BLOCK = 256
+
+Mode = Literal["mask", "asap", "exact", "survey"]
+"""How draws are held to their constraints; `survey` draws nothing (`walks.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,10 @@ class Sampling:
         logprobs: None, or how many likeliest alternatives to report for every token. With it every
             token is scored, forced ones at the end of a draw included, which may take one more
             evaluation of the network.
+        mode: how constraints act. `"mask"` forbids tokens as it goes; `"exact"` draws from the
+            model conditioned on the constraints; `"asap"` approaches that from draw to draw. The
+            last two are about the model's whole distribution over strings with an end, so they
+            take a temperature above 0 and none of the filters, stop texts and alternatives.
 
     Raises:
         InvalidArgument: a value out of its range.
@@ -47,6 +55,7 @@ class Sampling:
     max_new_tokens: int = 256
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
+    mode: Mode = "mask"
 
     def __post_init__(self) -> None:
         ranges = (
@@ -62,6 +71,31 @@ class Sampling:
                 raise InvalidArgument(f"{name} must be {allowed}, got {getattr(self, name)}.")
         if isinstance(self.stop, str) or any(not text for text in self.stop):
             raise InvalidArgument(f"stop must be a tuple of non-empty texts, got {self.stop!r}.")
+        if self.mode not in get_args(Mode):
+            allowed = ", ".join(get_args(Mode)[:3])
+            raise InvalidArgument(f"mode must be one of {allowed}, got {self.mode!r}.")
+        if self.mode != "mask":
+            self._check_whole()
+
+    def _check_whole(self) -> None:
+        """Refuse what leaves no distribution over whole strings to be conditioned."""
+        wanted = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "stop": ()}
+        for name, value in wanted.items():
+            if getattr(self, name) != value:
+                raise InvalidArgument(
+                    f"mode {self.mode!r} conditions the whole distribution of the model: {name} "
+                    f"must be {value}, got {getattr(self, name)}. Leave it out, or use mode='mask'."
+                )
+        if self.temperature == 0:
+            raise InvalidArgument(
+                f"mode {self.mode!r} needs a temperature above 0: at 0 the model has one string, "
+                "which is allowed or not. Use mode='mask' for the likeliest allowed token."
+            )
+        if self.logprobs:
+            raise InvalidArgument(
+                f"mode {self.mode!r} keeps the allowed tokens only: logprobs must be None or 0, "
+                f"got {self.logprobs}."
+            )
 
 
 def choose(logits_BV: Tensor, settings: list[Sampling], uniforms: list[float]) -> list[int]:
