@@ -6,6 +6,7 @@ To add a method, add a function below whose name is SLOT__NAME; its arguments ar
 import inspect
 import json
 import re
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -223,6 +224,11 @@ def verifier__math_answer():
     return verifier("math_answer", right, ["2", "The answer is 3", "none"], gold="1/2")
 
 
+def verifier__worked_sums():
+    wrong = ["4 * 7 = 29\n60 + 29 = 32", "32", "60 / 0 = 32"]
+    return verifier("worked_sums", ["4 * 7 = 29\n60 - 29 = 31"], wrong, gold=32)
+
+
 def verifier__predicate():
     return verifier("predicate", ["7"], ["8", "77"], function=lambda value: value == "7")
 
@@ -268,6 +274,37 @@ def verifier__answers_something(database):
     right = ["SELECT name FROM customers WHERE country = 'Spain'"]
     wrong = ["SELECT name FROM customers WHERE id = 99", "SELECT price FROM customers"]
     return verifier("answers_something", right, wrong, database=database)
+
+
+PENS = "#1. A pen costs $2.\n#2. Ann buys 3 pens.\n#3. ({}) Step 1: She pays $2 * 3 = ${}"
+
+
+def verifier__deduction():
+    wrong = [PENS.format("by #1 #2", 8), PENS.format("by #1", 6)]
+    return verifier("deduction", [PENS.format("by #1 #2", 6)], wrong)
+
+
+def step(text):
+    from genwright.verifiers.deduction import Step
+
+    return Step(("A pen costs $2.", "Ann buys 3 pens."), text)
+
+
+def verifier__symbolic_step_verifier():
+    wrong = [step("2 * 3 = 7"), step("2 * 5 = 10")]
+    return verifier("symbolic_step_verifier", [step("2 * 3 = 6")], wrong)
+
+
+class YesToSix:
+    """A judge of steps that knows one product."""
+
+    def sample(self, prompt, n, *, seed, first=0):
+        return Uniform(["yes" if "= 6" in prompt else "no"]).sample(prompt, n, seed=seed)
+
+
+def verifier__prompted_step_verifier():
+    right, wrong = [step("2 * 3 = 6")], [step("2 * 3 = 7")]
+    return verifier("prompted_step_verifier", right, wrong, generator=YesToSix())
 
 
 def verifier__reasoning_gym_answer():
@@ -330,6 +367,12 @@ def strategy__tested_selection(sandbox):
         task=Task("def f(x):\n", data={"entry_point": "f"}),
         batch=2,
     )
+
+
+def strategy__unanimity_plurality():
+    case = strategy("unanimity_plurality", k=9, batch=3)
+    chains = [PENS.format("by #1 #2", 6), PENS.format("by #1", 6), PENS.format("by #1", 8), "7"]
+    return replace(case, generator=Uniform(chains))
 
 
 # Learners.
@@ -403,6 +446,12 @@ def key(name, groups, nonsense, **settings):
 def key__math_key():
     halves = ["so \\boxed{1/2}", "the answer is 0.5", "#### 2/4"]
     return key("math_key", [halves, ["#### 3", "3.0"]], ["none", "", None, 7])
+
+
+def key__chain_answer():
+    six = ["#1. a\n#2. (by #1) So the answer is 6.", "The answer is $6.00", "6 pens"]
+    other = ["The best option is B) 6.", "The date is 1/02/2021", 'So the answer is "abc".']
+    return key("chain_answer", [six, *([text] for text in other)], ["none", "", None, 7])
 
 
 def key__json_key():
