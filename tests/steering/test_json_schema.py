@@ -81,6 +81,26 @@ def test_relaxing_reports_what_is_not_enforced():
     assert accepts(JsonSchema(schema=UNIQUE, on_unsupported="relax"), ALL_BYTES, '{"a":[1,1]}')
 
 
+def test_a_format_that_nobody_knows_is_reported_wherever_it_stands():
+    for name in ("", "colour"):
+        part = {"type": "string", "format": name}
+        once = JsonSchema(schema={"properties": {"a": part}}, on_unsupported="relax")
+        assert [i.pointer for i in once.report.ignored] == ["/properties/a/format"]
+        twice = JsonSchema(schema={"properties": {"a": part, "b": part}}, on_unsupported="relax")
+        pointers = [i.pointer for i in twice.report.ignored]
+        assert pointers == ["/properties/a/format", "/properties/b/format"]
+
+
+@pytest.mark.parametrize("depth", [150, 5000])
+@pytest.mark.parametrize("engine", ["auto", "llguidance"])
+def test_a_schema_nested_too_deep_says_what_to_do(depth, engine):
+    schema = {"type": "integer"}
+    for _ in range(depth):
+        schema = {"items": schema}
+    with pytest.raises(ConstraintError, match=r"levels|too deep"):
+        JsonSchema(schema=schema, engine=engine).compile(ALL_BYTES)
+
+
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_relaxing_a_supported_schema_changes_nothing(schema):
     relaxed = JsonSchema(schema=schema, on_unsupported="relax")

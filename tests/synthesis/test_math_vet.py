@@ -10,7 +10,7 @@ from genwright.synthesis.math_templates import math_templates
 from genwright.synthesis.math_vet import runs, vet_math
 
 BANK = {t.name: t for t in math_templates()}
-CHANGE = BANK["change/stall"]
+CHANGE = BANK["change/stall/1"]
 
 
 def faults(**changes):
@@ -91,8 +91,8 @@ def test_every_way_of_every_defect_changes_the_template_and_still_runs(kind):
 
 def test_injecting_repeats_with_the_seed_and_refuses_what_it_does_not_know():
     assert inject(CHANGE, "unit slip", 5) == inject(CHANGE, "unit slip", 5)
-    assert inject(CHANGE, "unit slip", 5).name == "change/stall: unit slip"
+    assert inject(CHANGE, "unit slip", 5).name == "change/stall/1: unit slip"
     with pytest.raises(InvalidArgument, match="wrong constant"):
         inject(CHANGE, "typo", 0)
     with pytest.raises(InvalidArgument, match="has no place"):
-        inject(BANK["ages/cousins"], "swapped operands", 0)
+        inject(BANK["ages/cousins/1"], "swapped operands", 0)

@@ -159,7 +159,13 @@ class JsonSchema:
         matcher = require_llguidance("JsonSchema").LLMatcher
         if isinstance(schema, bool):  # llguidance's options have no place in a boolean
             schema = {} if schema else {"enum": []}
-        return matcher.grammar_from_json_schema(json.dumps(schema), overrides=options)
+        try:
+            return matcher.grammar_from_json_schema(json.dumps(schema), overrides=options)
+        except (ValueError, RecursionError) as error:
+            raise ConstraintError(
+                f"JsonSchema: llguidance cannot read the schema: {error}. It reads JSON of fewer "
+                "than 128 levels; move deep parts into $defs and refer to them by $ref."
+            ) from error
 
 
 def _unknown(why: str) -> tuple[Ignored, ...]:

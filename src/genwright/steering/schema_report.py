@@ -118,7 +118,7 @@ def ignored(schema: Any, warnings: list[str]) -> tuple[Ignored, ...]:
     found: list[Ignored] = []
     for warning in warnings:
         quoted = re.search(r"Unimplemented keys: (\[.*\])", warning)
-        unknown = re.search(r"Unknown format: (.*)", warning)
+        unknown = re.search(r"Unknown format: ?(.*?)(?: ?\(\d+ times\))?$", warning)
         word = re.match(r"\w+", warning)
         keywords: list[str] = json.loads(quoted[1]) if quoted else [word[0]] if word else []
         if unknown:

@@ -10,36 +10,31 @@ solution in code and one in words. Ours: a template is data and not a program; p
 their units; the worded steps are sums of their own, so that they can disagree with the program.
 """
 
-import ast
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
-from types import CodeType
 from typing import Any
 
 from genwright.core import InvalidArgument, uniform
+from genwright.verifiers.worked_sums import evaluate
 
 FIELD = re.compile(r"\{(\w+)\}")
 TRIES = 500
 
 _UNIT_FIELD = re.compile(r"\{(\w+) (\w+)\}")
 _ANSWER = re.compile(r"\[(\w+)\]")
-_ARITHMETIC = (
-    *(ast.Expression, ast.BinOp, ast.Compare, ast.Name, ast.Load, ast.Constant),
-    *(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod, ast.Lt, ast.Eq, ast.NotEq),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MathTemplate:
-    """One template.
+    """One template in one of its wordings.
 
     Args:
-        name: `structure/story`.
+        name: `structure/template/n`, where n counts the wordings of a template from 1.
         structure: names the program that several templates share.
         numbers: parameter -> (least, greatest, step), ends included.
         where: what drawn numbers must satisfy, such as `"n * price < paid"`.
@@ -77,14 +72,15 @@ class MathItem:
 
 @cache
 def math_templates() -> tuple[MathTemplate, ...]:
-    """Return the bank that comes with genwright: 72 templates over 12 structures."""
+    """Return the bank that comes with genwright: 12 structures, 72 templates in 3 wordings each."""
     text = (files("genwright.synthesis") / "math_templates.toml").read_text(encoding="utf-8")
     data = tomllib.loads(text)
     return tuple(
-        _template(structure, story, texts, table)
+        _template(f"{structure}/{story}/{number}", statement, steps, table)
         for structure, table in data.items()
         if isinstance(table, dict)
-        for story, texts in table["templates"].items()
+        for story, (wordings, *steps) in table["templates"].items()
+        for number, statement in enumerate(wordings, 1)
     )
 
 
@@ -151,45 +147,16 @@ def compose(template: MathTemplate, numbers: Mapping[str, int], seed: int) -> Ma
     )
 
 
-def evaluate(expression: str, known: Mapping[str, Any]) -> Any:
-    """Compute an arithmetic expression exactly, or the truth of a comparison.
-
-    Raises:
-        InvalidArgument: anything but numbers, known names, + - * / % and < == !=.
-    """
-    try:
-        code, written = _compiled(expression)
-        exact = written | {name: Fraction(value) for name, value in known.items()}
-        return eval(code, {"__builtins__": {}}, exact)
-    except (NameError, SyntaxError) as error:
-        raise InvalidArgument(f"math templates: {expression!r}: {error}.") from error
-
-
-@lru_cache(maxsize=10_000)
-def _compiled(expression: str) -> tuple[CodeType, dict[str, Fraction]]:
-    """Compile arithmetic and nothing else; its written numbers become names of exact fractions."""
-    tree = ast.parse(expression.strip(), mode="eval")
-    for node in ast.walk(tree):
-        whole = not isinstance(node, ast.Constant) or type(node.value) is int
-        if not isinstance(node, _ARITHMETIC) or not whole:
-            raise InvalidArgument(f"math templates: {expression!r} is no arithmetic.")
-    written = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    values = {f"_{node.value}": Fraction(str(node.value)) for node in written}
-    source = re.sub(r"(?<!\w)(\d+)", r"_\1", ast.unparse(tree))
-    return compile(source, "<template>", "eval"), values
-
-
 def _template(
-    structure: str, story: str, texts: list[str], table: Mapping[str, Any]
+    name: str, statement: str, steps: Sequence[str], table: Mapping[str, Any]
 ) -> MathTemplate:
-    statement, *steps = texts
     asked = _ANSWER.findall(statement)
     if len(asked) != 1:
-        raise InvalidArgument(f"{structure}/{story}: mark one [unit] of the answer, got {asked}.")
+        raise InvalidArgument(f"{name}: mark one [unit] of the answer, got {asked}.")
     lines = (line.split(" = ") for line in table["program"])
     return MathTemplate(
-        name=f"{structure}/{story}",
-        structure=structure,
+        name=name,
+        structure=name.partition("/")[0],
         numbers={name: _range(listed) for name, listed in table["numbers"].items()},
         where=tuple(table["where"]),
         program=tuple((name, expression) for name, expression in lines),

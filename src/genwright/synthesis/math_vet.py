@@ -27,14 +27,13 @@ from genwright.synthesis.math_templates import (
     MathTemplate,
     compose,
     draw_numbers,
-    evaluate,
     fits,
     render,
     results,
 )
 from genwright.synthesis.vet import NUMBER, VetReport
+from genwright.verifiers.worked_sums import SUM, evaluate
 
-_SUM = re.compile(r"([\d(][\d\s+*/()-]*[\d)])\s*=\s*(-?\d+(?:/\d+)?)\s*(\w*)")
 _TWINS = 20
 
 
@@ -104,7 +103,7 @@ def _steps(template: MathTemplate, item: MathItem) -> Iterator[str]:
     known = stated | {Fraction(c) for c in template.constants}
     used, last, unit = set[Fraction](), "", ""
     for line in item.solution.splitlines():
-        found = _SUM.search(line)
+        found = SUM.search(line)
         if found is None:
             yield f"no sum in {line!r}"
             continue
