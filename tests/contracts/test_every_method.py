@@ -246,6 +246,10 @@ def verifier__weighted():
     return verifier("weighted", ["seven"], ["eight", "seventy"], **settings)
 
 
+def verifier__repeat():
+    return verifier("repeat", ["seven"], ["eight"], verifier=parts()[0])
+
+
 def verifier__unit_tests(sandbox):
     wrong = ["def f(x):\n    return x", "def f(x):\n    return (", "import sys; sys.exit(0)"]
     settings = {"tests": "assert f(1) == 2", "entry_point": "f", "seconds": 20.0}

@@ -26,6 +26,10 @@ STRATEGIES = [
     BestOfN(n=12, batch=5, score=lambda sample: sample.value % 7),
     Sequential(n=12),
     Sequential(n=12, price=0.6),
+    RepeatedSampling(n=12, batch=5, reliability=(0.1, 0.05)),
+    BestOfN(n=12, batch=5, reliability=(0.1, 0.05)),
+    MajorityVote(k=12, batch=5, reliability=(0.1, 0.05)),
+    Sequential(n=12, price=0.6, reliability=(0.1, 0.05)),
 ]
 GENERATOR = Uniform(range(10))
 
@@ -103,6 +107,7 @@ def test_costs_add_up_to_draws_and_checks(strategy):
     checks = isinstance(strategy, RepeatedSampling | Sequential) or (
         isinstance(strategy, BestOfN) and strategy.score == "verifier"
     )
+    checks = checks or getattr(strategy, "reliability", None) is not None
     assert outcome.cost.verifier_calls == (len(outcome.samples) if checks else 0)
 
 

@@ -15,13 +15,14 @@ from genwright.testing.contracts import (
     contract_checks,
 )
 from genwright.testing.endpoint import Fault, ScriptedEndpoint
-from genwright.testing.fakes import Passes, Scripted, Uniform
+from genwright.testing.fakes import Flaky, Passes, Scripted, Uniform
 from genwright.testing.protocol import Reply
 
 __all__ = [
     "HOSTILE_TEXTS",
     "ConstraintCase",
     "Fault",
+    "Flaky",
     "GeneratorCase",
     "KeyCase",
     "LearnerCase",

@@ -1,4 +1,4 @@
-"""Generators and a verifier with known answers, for tests of whatever uses one.
+"""Generators and verifiers with known answers, for tests of whatever uses one.
 
 They keep the contract of `core.protocols` and are strict: asked for what they do not hold, they
 raise `AssertionError`, which no code under test may catch as an error of genwright.
@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from math import log
 from typing import Any, Generic, NamedTuple
 
-from genwright.core import Cost, InvalidArgument, Samples, T, Verdict, child_seed, uniform
+from genwright.core import (
+    Cost,
+    InvalidArgument,
+    Samples,
+    T,
+    Verdict,
+    Verifier,
+    child_seed,
+    codec,
+    uniform,
+)
 
 ONE_TOKEN = Cost(draws=1, new_tokens=1)
 """What a scripted draw costs unless the test says otherwise, so that token budgets bite."""
@@ -118,3 +128,44 @@ class Passes(Generic[T]):
             return answer
         score = None if answer is None else float(answer)
         return Verdict(passed=answer, score=score, cost=self.cost)
+
+
+@dataclass(frozen=True)
+class Flaky(Generic[T]):
+    """A verifier that errs at known rates, each time it is asked anew.
+
+    What it says of a value the k-th time depends on the seed, the value and k alone.
+
+    Args:
+        truth: the verifier that does not err. What it leaves undecided stays so.
+        false_accept: the chance that a draw which failed passes.
+        false_reject: the chance that a draw which passed fails.
+        seed: of the errors.
+        systematic: err alike each time, as a verifier with a wrong reference does.
+        asked: how often each value was asked about, by digest; starts empty.
+    """
+
+    truth: Verifier[T]
+    false_accept: float = 0.05
+    false_reject: float = 0.05
+    seed: int = 0
+    systematic: bool = False
+    asked: dict[str, int] = field(
+        default_factory=dict[str, int], init=False, repr=False, compare=False
+    )
+
+    def check(self, samples: Samples[T]) -> list[Verdict]:
+        """Return the truth or its opposite for each draw."""
+        verdicts = self.truth.check(samples)
+        return [self._err(s, v) for s, v in zip(samples.values, verdicts, strict=True)]
+
+    def _err(self, value: T, verdict: Verdict) -> Verdict:
+        if verdict.passed is None:
+            return verdict
+        digest = codec.digest(value)
+        time = self.asked[digest] = self.asked.get(digest, -1) + 1
+        rate = self.false_reject if verdict.passed else self.false_accept
+        if uniform(self.seed, digest, 0 if self.systematic else time) >= rate:
+            return verdict
+        told = not verdict.passed
+        return Verdict(passed=told, score=float(told), evidence="an error", cost=verdict.cost)
