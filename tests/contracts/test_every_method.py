@@ -379,6 +379,11 @@ def strategy__unanimity_plurality():
     return replace(case, generator=Uniform(chains))
 
 
+def strategy__complex_vote():
+    case = strategy("complex_vote", n=9, batch=3)
+    return replace(case, generator=Uniform(["a\nb\n7", "a\n5", "3"]))
+
+
 # Learners.
 
 
