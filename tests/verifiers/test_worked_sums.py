@@ -40,6 +40,7 @@ def test_a_wrong_figure_does_not_hide_right_steps(a, b, c, slip):
 def test_the_latest_of_equal_figures_counts_and_numbers_of_the_task_stand_for_themselves():
     assert executed("2 + 2 = 5. 3 + 3 = 5. 5 * 10 = 1.") == 60
     assert executed("60 - 29 = 31") == 31
+    assert executed("4 * 7 = 29\n60 - 29 = 31") == 32  # no word follows the first figure
     assert executed("4 * 7 = 29 dollars. 60 - 29 = 31 dollars. 31 / 2 = 15.") == 16
     assert executed("7 / 2 = 7/2. 3 * (4 + 1) = 15.") == 15
 

@@ -114,7 +114,7 @@ def _steps(template: MathTemplate, item: MathItem) -> Iterator[str]:
         if not _equal(found[1], found[2]):
             yield "a step's sum is wrong"
         known.add(Fraction(found[2]))
-        last, unit = found[2], found[3]
+        last, unit = found[2], found[3] or ""
     if last != item.answer:
         yield "the steps do not end in the program's answer"
     if unit != template.answer_unit:

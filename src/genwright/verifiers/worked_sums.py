@@ -20,8 +20,8 @@ from typing import Any
 
 from genwright.core import InvalidArgument, Samples, Verdict, method
 
-SUM = re.compile(r"([\d(][\d\s+*/()-]*[\d)])\s*=\s*(-?\d+(?:/\d+)?)\s*(\w*)")
-"""A sum in a text: the expression, what it is said to give, the word after it."""
+SUM = re.compile(r"([\d(][\d \t+*/()-]*[\d)])[ \t]*=[ \t]*(-?\d+(?:/\d+)?)(?:[ \t]+([^\W\d]\w*))?")
+"""A sum in one line: the expression, what it is said to give, and the word after it or None."""
 
 LONGEST = 200
 """Characters of a sum that are still read: text of a model is hostile."""
