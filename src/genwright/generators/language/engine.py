@@ -36,13 +36,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genwright.core import Chunk, Cost, InvalidArgument, Sample, TokenModel, uniform
+from genwright.core import Chunk, Cost, InvalidArgument, Sample, TokenModel
 from genwright.generators.language import walking
 from genwright.generators.language.draw import WATTS_PER_THREAD, Draw, Spent
 from genwright.generators.language.request import Request, Ticket
-from genwright.generators.language.sampling import choose
 from genwright.generators.language.sampling import totals as _totals
-from genwright.generators.language.steered import steer
+from genwright.generators.language.steered import pick
 from genwright.generators.language.walks import Step, Walk
 
 IDLE = 10.0
@@ -217,22 +216,24 @@ class Engine:
     def _round(self) -> None:
         """Run the network once over all chunks, then choose tokens for all that can go on."""
         reading = self._unread()
-        drafts = [self._drafted(draw) for draw in self._active]
+        running = [draw for draw in self._active if draw.pending]
+        drafts = [self._drafted(draw) for draw in running]
         chunks = [
             Chunk(d.cache, [*d.pending, *tree[0]], tree[1], every=len(d.pending) + len(tree[0]) > 1)
-            for d, tree in zip(self._active, drafts, strict=True)
+            for d, tree in zip(running, drafts, strict=True)
         ]
         chunks += [Chunk(p.cache, p.tokens[p.done : p.done + size]) for p, size in reading]
-        masked = [d for d in self._active if d.states and not d.finish]
+        masked = [d for d in running if d.states and not d.finish]
         masks = self._masks.submit(_find_masks, masked) if masked else None
         began = time.perf_counter()
         logits = torch.from_numpy(self.model.step(chunks)) if chunks else None
-        self._charge(chunks, [*self._active, *(p for p, _ in reading)], time.perf_counter() - began)
+        self._charge(chunks, [*running, *(p for p, _ in reading)], time.perf_counter() - began)
         if masks is not None:
             masks.result()
         if logits is not None:
             self._read(reading, logits)
-            self._advance(drafts, logits)
+            self._advance(running, drafts, logits)
+        self._wake()
         self._join()
 
     def _unread(self) -> list[tuple[_Prompt, int]]:
@@ -277,13 +278,18 @@ class Engine:
         run = list(range(-1, base - 1))
         return tokens, run + [base - 1 if p < 0 else base + p for p in parents]
 
-    def _advance(self, drafts: list[tuple[list[int], list[int] | None]], logits: Tensor) -> None:
+    def _advance(
+        self,
+        running: list[Draw],
+        drafts: list[tuple[list[int], list[int] | None]],
+        logits: Tensor,
+    ) -> None:
         """Score what was pending and choose what follows; walk down draft trees while they fit."""
         row = 0
         ready: list[tuple[Draw, int]] = []
         trees: dict[int, _Walk] = {}
         totals = _totals(logits)
-        for draw, (guesses, parents) in zip(list(self._active), drafts, strict=True):
+        for draw, (guesses, parents) in zip(running, drafts, strict=True):
             size = len(draw.pending)
             if draw.walk is not None:
                 self._walk(draw, logits[row : row + size])
@@ -366,7 +372,9 @@ class Engine:
             self._active.append(draw)
             joined.append((draw, prompt.logits))
         self._waiting.extendleft(reversed(held))
-        waiting_for = [(d, logits) for d, logits in joined if not d.finish and not d.pending]
+        waiting_for = [
+            (d, logits) for d, logits in joined if not d.finish and not d.pending and d.walk is None
+        ]
         if waiting_for:
             _find_masks([d for d, _ in waiting_for if d.states])
             table = torch.cat([logits for _, logits in waiting_for])
@@ -402,24 +410,16 @@ class Engine:
 
     def _choose(self, ready: list[tuple[Draw, int]], logits: Tensor, totals: Tensor) -> None:
         """Choose the next token of every ready draw from its row of logits."""
-        whole = [row for _, row in ready] == list(range(len(logits)))
-        index = torch.tensor([row for _, row in ready])
-        rows = logits if whole else logits[index]
-        odds, going = rows, [True] * len(ready)
-        if any(draw.shapers or draw.states for draw, _ in ready):
-            odds, going, errors = steer([draw for draw, _ in ready], rows, totals[index])
-            for draw, error in errors:
-                self._fail(draw.ticket, error)
-        if not all(going):
-            left = [i for i, go in enumerate(going) if go]
-            ready, odds = [ready[i] for i in left], odds[left]
-        if not ready:
+        tokens, errors = pick(ready, logits, totals)
+        for draw, error in errors:
+            self._fail(draw.ticket, error)
+        chosen = [(d, row, t) for (d, row), t in zip(ready, tokens, strict=True) if t is not None]
+        if not chosen:
             return
-        numbers = [uniform(draw.seed, len(draw.tokens)) for draw, _ in ready]
-        tokens = choose(odds, [draw.sampling for draw, _ in ready], numbers)
-        index = torch.tensor([row for _, row in ready])
-        scores = (logits[index, torch.tensor(tokens)] - totals[index]).tolist()
-        for (draw, row), token, score in zip(ready, tokens, scores, strict=True):
+        _, index, picked = zip(*chosen, strict=True)
+        index = torch.tensor(index)
+        scores = (logits[index, torch.tensor(picked)] - totals[index]).tolist()
+        for (draw, row, token), score in zip(chosen, scores, strict=True):
             try:
                 self._take(draw, token, score)
                 if draw.sampling.logprobs and draw.end_logprob is None:
@@ -446,9 +446,22 @@ class Engine:
         except Exception as error:
             self._fail(draw.ticket, error)
 
+    def _wake(self) -> None:
+        """Let draws go on that waited for what another draw was asking about."""
+        for draw in list(self._active):
+            if draw.walk is not None and not draw.pending and not draw.finish:
+                try:
+                    self._walk_on(draw, draw.walk)
+                except Exception as error:
+                    self._fail(draw.ticket, error)
+        self._settle()
+
     def _walk_on(self, draw: Draw, walk: Walk) -> None:
         """Go on until the network must be asked, or the draw has ended."""
         while (step := walk.proceed()) is Step.ASK:
+            asking = (d.walk.node for d in self._active if d.walk is not None and d.pending)
+            if any(node is walk.node for node in asking):
+                return  # nobody asks what is being asked already
             if walking.must_go_back(draw, walk):
                 read, draw.cache = draw.cache, self.model.branch(draw.prompt.cache)
                 self.model.release(read)

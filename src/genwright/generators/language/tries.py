@@ -1,9 +1,9 @@
 """Which trie belongs to a prompt and its constraints, in this process and, by name, beyond it.
 
-A trie holds for one model, prompt, set of constraints, temperature and token limit. Within a process
-constraints are told apart as objects. To outlive it they need a name that says all of what they
-are: constraints of plain data have one; those that hold functions of yours do not, and are learnt
-anew by every process.
+A trie holds for one model, prompt, set of constraints, temperature and token limit. Within a
+process constraints are told apart as objects. To outlive it they need a name that says all of what
+they are: constraints of plain data have one; those that hold functions of yours do not, and are
+learnt anew by every process.
 """
 
 import threading

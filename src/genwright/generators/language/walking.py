@@ -1,4 +1,4 @@
-"""A draw that walks through a trie, seen from the engine: where it must go, and what it learns there.
+"""A draw that walks through a trie, seen from the engine: where it goes, what it learns there.
 
 A walk asks about one prefix at a time, which need not continue the one before: the draw then starts
 afresh from its prompt, and reads the tokens of the prefix in one piece. Tokens that a constraint
@@ -54,18 +54,21 @@ def learn(draw: Draw, walk: Walk, logits_TV: Tensor, first: int) -> None:
         first: how many tokens of the draw come before the first row.
     """
     trie, asked, eos = draw.ticket.request.trie, len(walk.node.path()), draw.vocabulary.eos
+    found: list[tuple[Node, Row]] = []
     node: Node | None = walk.node
     for length in range(asked, first + len(logits_TV)):
         if node is None:
-            return  # the model gives a forced token no chance
+            break  # the model gives a forced token no chance
         forced = draw.tokens[length : length + 1]
         if length >= first:
             allowed = np.array(forced) if forced else _allowed(draw)
             row = _row(logits_TV[length - first], allowed, draw.sampling.temperature, eos)
-            trie.learn(node, row)
+            found.append((node, row))
             if forced and len(row.tokens):
                 trie.child(node, forced[0], float(row.p[0]))
         node = node.children.get(forced[0]) if forced else None
+    for node, row in reversed(found):  # what was asked about last, so that it is there for sure
+        trie.learn(node, row)
 
 
 def finish(draw: Draw, walk: Walk, step: Step) -> None:

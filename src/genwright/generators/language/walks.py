@@ -152,12 +152,11 @@ class Race:
     Args:
         trie: what is known, shared with other draws.
         seed: of the draw.
-        patience: prefixes to ask about before giving up.
     """
 
-    def __init__(self, trie: Trie, seed: int, patience: int = PATIENCE) -> None:
+    def __init__(self, trie: Trie, seed: int) -> None:
         self.node, self.choices = trie.root, list[Choice]()
-        self._trie, self._patience = trie, patience
+        self._trie, self._patience = trie, PATIENCE
         self._places, self._serial = 0, count()
         self._events: list[tuple[float, int, int, _Place]] = []
         self._time = _log_wait(uniform(seed, "arrival"))
@@ -169,9 +168,12 @@ class Race:
             self._time, _, rank, place = self._events[0]
             row = self._trie.row(place.node)
             if row is None:
-                self._patience -= 1
+                if self._patience == 0:
+                    return Step.TIRED
                 self.node = place.node
-                return Step.ASK if self._patience >= 0 else Step.TIRED
+                return Step.ASK
+            if place.node is self.node:  # it was asked about, by this draw or another
+                self._patience -= 1
             heappop(self._events)
             if rank == _ARRIVED:
                 self._arrive(place, row)
