@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from genwright.core import Outcome, Sample, Samples, Stop, Verdict
+from genwright.core import Samples, solve
 from genwright.core.ledger import Ledger
 from genwright.core.task_file import TaskFile
-from genwright.learning.improve import score, training_rows
+from genwright.learning.improve import training_rows
+from genwright.learning.scores import score
+from genwright.search.single import Single
+from genwright.testing import Scripted
 from genwright.verifiers.json_schema import parsed_json
 
 TASKS = Path(__file__).parents[2] / "tasks"
@@ -106,11 +109,9 @@ def test_the_field_score_is_the_mean_share_of_right_fields():
     group = [task for task in tasks if task.data["kind"] == "order"]
     right = [json.loads(task.data["record"]) for task in group]
     drawn = [json.dumps(right[0]), json.dumps(right[1] | {"customer": "?", "quantity": 999})]
-    outcomes = [
-        Outcome(Sample(text), Samples([text]), Stop.COMPLETE, verdict=verdict)
-        for text, verdict in zip(drawn, (Verdict.ok(), Verdict.fail()), strict=True)
-    ]
-    found, failures = score(task_file, group, outcomes)
+    script = {task.prompt: [text] for task, text in zip(group, drawn, strict=True)}
+    result = solve(group, Scripted(script), Single())
+    found, failures = score(task_file, group, result.outcomes)
     assert found["order"].metrics == pytest.approx({"field score": 0.8, "valid record": 1.0})
     assert (found["order"].passed, len(failures)) == (1, 1)
 

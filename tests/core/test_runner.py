@@ -29,6 +29,7 @@ from genwright.core import (
     solve,
 )
 from genwright.core.export import diff
+from genwright.testing import Passes, Scripted
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,44 @@ class Steers:
         copies = [generator, generator.steered("a"), generator.steered("b").steered("c")]
         drawn = [copy.sample(task.prompt, 2, seed=seed) for copy in copies]
         return Outcome(drawn[2][0], sum(drawn, Samples()), Stop.COMPLETE)
+
+
+def test_a_tasks_own_steering_holds_its_draws_and_is_recorded_with_their_calls():
+    book, twice = Ledger(), Rounds(rounds=1, batch=2)
+    asked = [Task("a", EndsIn("none"), steering=("x",)), Task("b", EndsIn("none"))]
+    found = solve(asked, Numbers(), twice, ledger=book, seed=1)
+    steered, free = (outcome.samples.values for outcome in found.outcomes)
+    assert all(value.endswith("('x',)") for value in steered)
+    assert all(value.endswith("()") for value in free)
+    told = book.read("SELECT task, steering FROM calls ORDER BY task")
+    assert ["x" in row["steering"] for row in told] == [True, False]
+    with pytest.raises(InvalidArgument, match=r"task 'a' has steering, and .* takes none"):
+        solve(asked, Scripted(["1", "2"]), twice)
+
+
+def test_further_checks_of_the_chosen_draw_are_recorded_and_not_made_again():
+    asked = []
+    half = Passes(lambda value: asked.append(value) or Verdict(passed=False, score=0.25))
+    task = Task("a", EndsIn(), metrics={"half": half, "whole": Passes(lambda value: None)})
+    book = Ledger()
+    for _ in range(2):
+        found = solve([task], Scripted(["17"]), Rounds(1, 1), ledger=book, run_id="r")
+        assert found.outcomes[0].info["metrics"] == {"half": 0.25, "whole": 0.0}
+        assert found.outcomes[0].passed
+        assert found.cost.verifier_calls == 1  # the verifier's own
+    assert asked == ["17"]
+    (none,) = solve([task], Scripted(["17"]), Nothing()).outcomes
+    assert none.info["metrics"] == {"half": 0.0, "whole": 0.0}
+    assert asked == ["17"]
+
+
+class Nothing:
+    """Stands by no draw, and sees neither steering nor further checks."""
+
+    def run(self, generator, task, budget, seed):
+        assert not task.steering
+        assert not task.metrics
+        return Outcome(None, Samples(), Stop.COMPLETE)
 
 
 def test_steered_copies_are_recorded_apart_and_replayed():

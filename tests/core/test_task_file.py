@@ -62,6 +62,42 @@ def test_a_row_makes_a_task_with_its_own_verifier(tmp_path):
     assert task_file.budgets()[0].limits() == {"draws": 5}
 
 
+STEERED = """
+[[steering]]
+method = "regex"
+pattern = "{answer}|[0-9]{2}"
+
+[[steering]]
+method = "regex"
+pattern = "[0-9]+"
+
+[metrics]
+gold = { method = "says_gold", gold = "{answer}" }
+"""
+
+
+def test_steering_and_metrics_that_name_a_field_are_made_for_each_row(tmp_path):
+    task_file = TaskFile.load(write(tmp_path, GOOD + STEERED))
+    first, second = task_file.tasks()
+    assert [c.pattern for c in first.steering] == ["2|[0-9]{2}"]
+    assert [c.pattern for c in second.steering] == ["4|[0-9]{2}"]
+    assert [t.metrics["gold"].gold for t in (first, second)] == ["2", "4"]
+    rows = [task.data for task in (first, second)]
+    assert [c.pattern for c in task_file.constraints(rows)] == ["[0-9]+"]
+    assert TaskFile.load(write(tmp_path, GOOD)).tasks()[0].steering == []
+
+
+def test_steering_by_a_field_that_a_row_lacks_or_nobody_has_names_the_line(tmp_path):
+    text = GOOD + STEERED.replace("{answer}|[0-9]{2}", "{form}")
+    task_file = TaskFile.load(write(tmp_path, text))
+    with pytest.raises(TaskFileError, match=r"sums\.toml:\d+: nothing is called \{form\}"):
+        task_file.constraints(task_file.rows())
+    rows = 'question = "1 + 1?", answer = "2", form = "2"'
+    other = text.replace('question = "1 + 1?", answer = "2"', rows)
+    with pytest.raises(TaskFileError, match=r"nothing is called \{form\}; .*question"):
+        TaskFile.load(write(tmp_path, other)).tasks()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

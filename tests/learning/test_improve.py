@@ -6,7 +6,8 @@ pytest.importorskip("peft")
 
 from genwright.core import Ledger, TaskFileError, UserError
 from genwright.core.task_file import TaskFile
-from genwright.learning.improve import improve, load_generator, markdown
+from genwright.learning.improve import improve, load_generator
+from genwright.learning.scores import markdown
 
 TASK = """
 name = "echo"

@@ -2,9 +2,11 @@
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from genwright.nets.products import Dense, Int8, Packed, product  # noqa: E402
+import torch
+
+from genwright.nets.products import Dense, Int8, Packed, product
 
 TOLERANCE = [(Dense, "float32", 1e-5), (Packed, "float32", 1e-5), (Int8, "float32", 0.03)]
 WAYS = [*TOLERANCE, (Packed, "bfloat16", 0.02)]

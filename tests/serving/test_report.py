@@ -28,6 +28,7 @@ from genwright.core import (
 from genwright.core.run import Call
 from genwright.search.majority_vote import MajorityVote
 from genwright.search.repeated_sampling import RepeatedSampling
+from genwright.search.single import Single
 from genwright.serving.report import read_run, report_html, write_report
 from genwright.serving.report.comparison import compare
 from genwright.serving.report.curve import Curve, curve
@@ -100,6 +101,20 @@ def test_coverage_is_pass_at_k_by_hand(ledger):
     assert traces["pass@k"]["x"] == [1, 2, 4]
     assert traces["pass@k"]["y"] == pytest.approx([1 / 8, 1 / 4, 1 / 2])
     assert traces["pass@k"]["customdata"] == [2, 2, 2]
+
+
+def test_further_checks_have_a_column_with_their_mean_by_group(ledger):
+    half = Passes(lambda v: Verdict(passed=False, score=0.5 if v == "-" else 1.0))
+    tasks = [
+        Task(p, Passes(lambda v: v == "+"), f"{group}/{i:012x}", metrics={"fields": half})
+        for i, (p, group) in enumerate((("a", "one"), ("b", "one"), ("c", "two")))
+    ]
+    script = {"a": ["+"], "b": ["-"], "c": ["-"]}
+    solve(tasks, Scripted(script), Single(), ledger=ledger, run_id="r")
+    text = " ".join(Page(report_html([ledger.run("r")])[0]).text.split())
+    table = text[text.index("Scores and costs") : text.index("Coverage over draws")]
+    assert re.search(r"fields one .* 75% two .* 50% all .* 67%", table), table
+    assert "Further checks show their mean score" in table
 
 
 def test_undecided_draws_are_left_out_of_coverage_and_counted(ledger):

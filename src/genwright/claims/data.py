@@ -1,16 +1,9 @@
 """Where claims find data that is too large for the package."""
 
-import os
 from pathlib import Path
 
 from genwright.core import MissingFile
-
-VARIABLE = "GENWRIGHT_DATA"
-
-
-def data_folder() -> Path:
-    """Return the folder of `GENWRIGHT_DATA`, or `../shared/data` from here where it is not set."""
-    return Path(os.environ.get(VARIABLE) or Path("..") / "shared" / "data")
+from genwright.core.environment import data_folder
 
 
 def data_file(name: str) -> Path:
@@ -22,6 +15,7 @@ def data_file(name: str) -> Path:
     path = data_folder() / name
     if not path.is_file():
         raise MissingFile(
-            f"needs {name}, and {path} is not there: set {VARIABLE} to the folder that holds it."
+            f"needs {name}, and {path} is not there: set GENWRIGHT_DATA to the folder that holds "
+            "it."
         )
     return path

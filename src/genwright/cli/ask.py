@@ -10,7 +10,6 @@ from genwright.core import Task
 from genwright.core.ledger import Ledger
 from genwright.core.runner import solve
 from genwright.core.task_file import TaskFile, fill, find_task
-from genwright.learning.improve import steer
 
 
 def register(app: typer.Typer) -> None:
@@ -27,13 +26,15 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Draw answers to one question, choose one by the task's strategy, and show its result."""
         task_file = TaskFile.load(find_task(task))
-        generator = steer(task_file, pick_generator(task_file, model))
+        generator = pick_generator(task_file, model)
         strategy = task_file.build("strategy", task_file.strategy)
-        prompt = fill(task_file.prompts.template, {"question": question}, strict=True)
+        row = {"question": question}
+        prompt = fill(task_file.prompts.template, row, strict=True)
+        steering = [task_file.build("constraint", table, row) for table in task_file.steering]
         ledger.parent.mkdir(parents=True, exist_ok=True)
         with Ledger(ledger) as book:
             result = solve(
-                [Task(prompt, None, data={"question": question})],
+                [Task(prompt, None, data=row, steering=steering)],
                 generator,
                 strategy,
                 ledger=book,

@@ -12,7 +12,8 @@ from genwright.cli.solve import MODELS, show_failures
 from genwright.core import TaskFileError, describe
 from genwright.core.ledger import Ledger
 from genwright.core.task_file import TaskFile, find_task
-from genwright.learning.improve import improve, result_table
+from genwright.learning.improve import improve
+from genwright.learning.scores import result_table
 
 
 def register(app: typer.Typer) -> None:

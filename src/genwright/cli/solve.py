@@ -10,7 +10,8 @@ from genwright.cli.progress import stages
 from genwright.core.ledger import Ledger
 from genwright.core.runner import solve
 from genwright.core.task_file import TaskFile, find_task
-from genwright.learning.improve import load_generator, score, steer
+from genwright.learning.improve import load_generator, steer
+from genwright.learning.scores import score
 
 MODELS = Path("runs/models")
 
@@ -39,9 +40,10 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Draw, check and choose for every prompt of a task, within its budget."""
         task_file = TaskFile.load(find_task(task))
-        generator = steer(task_file, pick_generator(task_file, model))
-        strategy = task_file.build("strategy", task_file.strategy)
         tasks = task_file.tasks()[:limit]
+        rows = [task.data for task in tasks]
+        generator = steer(task_file, pick_generator(task_file, model), rows)
+        strategy = task_file.build("strategy", task_file.strategy)
         per_prompt, per_run = task_file.budgets()
         ledger.parent.mkdir(parents=True, exist_ok=True)
         with Ledger(ledger) as book, stages() as shown:

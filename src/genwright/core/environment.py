@@ -1,4 +1,4 @@
-"""What a run ran on, and what must never be written down."""
+"""What a run ran on, where its data is, and what must never be written down."""
 
 import os
 import platform
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, cast
 
 _PACKAGES = ("genwright", "numpy", "torch", "transformers", "peft", "llguidance", "xgrammar")
@@ -38,6 +39,14 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "packages": versions,
     }
+
+
+def data_folder() -> Path:
+    """Return the folder of `GENWRIGHT_DATA`, or `../shared/data` from here where it is not set.
+
+    It holds data that is too large for the package.
+    """
+    return Path(os.environ.get("GENWRIGHT_DATA") or Path("..") / "shared" / "data")
 
 
 def redact(thing: Any) -> Any:

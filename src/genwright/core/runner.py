@@ -20,7 +20,7 @@ from genwright.core.cost import Budget, Cost
 from genwright.core.environment import redact
 from genwright.core.errors import GenwrightError, InvalidArgument, LedgerError
 from genwright.core.ledger import Ledger, new_id
-from genwright.core.protocols import Generator, Remembering, Strategy
+from genwright.core.protocols import Generator, Remembering, Steerable, Strategy, Verifier
 from genwright.core.recording import Kind, Recorder, RecordingVerifier, recording
 from genwright.core.registry import describe
 from genwright.core.run import Run, RunState
@@ -238,11 +238,14 @@ class _Attempt:
         recorder = Recorder(self.run, key, self)
         verifier = None if task.verifier is None else RecordingVerifier(task.verifier, recorder)
         outcome = self.strategy.run(
-            recording(self.generator, recorder),
-            replace(task, verifier=verifier, key=key),
+            _steered(recording(self.generator, recorder), key, task),
+            replace(task, verifier=verifier, key=key, steering=(), metrics={}),
             budget,
             child_seed(self.seed, key),
         )
+        if task.metrics:
+            scores = {name: _score(check, outcome) for name, check in task.metrics.items()}
+            outcome = replace(outcome, info={**outcome.info, "metrics": scores})
         if outcome.chosen is None or verifier is None:
             return replace(outcome, verdict=None)
         return replace(outcome, verdict=verifier.judge(outcome.chosen))
@@ -289,6 +292,22 @@ class _Attempt:
             self.pending = True
         else:
             raise KeyboardInterrupt
+
+
+def _steered(generator: Any, key: str, task: Task[Any]) -> Any:
+    """Add the task's own steering, if it has any."""
+    if not task.steering:
+        return generator
+    if not isinstance(generator, Steerable):
+        raise InvalidArgument(f"solve: task {key!r} has steering, and {generator!r} takes none.")
+    return generator.steered(*task.steering)
+
+
+def _score(check: Verifier[Any], outcome: Outcome[Any]) -> float:
+    """Return the chosen draw's score under a further check; none earns 0, as does no decision."""
+    if outcome.chosen is None:
+        return 0.0
+    return check.check(Samples[Any].of([outcome.chosen]))[0].score or 0.0
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What is wanted (`Task`), why a strategy ended (`Stop`), and what it brings back (`Outcome`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic
@@ -10,7 +10,7 @@ from genwright.core.samples import Sample, Samples, T
 from genwright.core.verdict import Verdict
 
 if TYPE_CHECKING:
-    from genwright.core.protocols import Verifier
+    from genwright.core.protocols import Constraint, LogitShaper, Verifier
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,18 @@ class Task(Generic[T]):
         key: names the task within a run: seeds and the ledger use it. The prompt itself where it
             is left empty.
         data: the row the task was made from (question, known answer, where it came from).
+        steering: what every draw for this prompt must obey, beside what the generator obeys
+            already. The runner steers with it; a strategy does not see it.
+        metrics: further checks of the chosen draw, by name. The runner puts their scores into
+            `info["metrics"]` of the outcome; they decide nothing and are not in its cost.
     """
 
     prompt: Any
     verifier: "Verifier[T] | None" = None
     key: str = ""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    steering: "Sequence[Constraint | LogitShaper]" = ()
+    metrics: "Mapping[str, Verifier[T]]" = field(default_factory=dict[str, Any])
 
 
 class Stop(Enum):

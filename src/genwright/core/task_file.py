@@ -4,7 +4,8 @@ Every table that names a `method` is handed to the registry. Two kinds of names 
 inside any string:
 
 * names of `[data]`, such as `{database}`: files beside the task file, the same for every prompt;
-* fields of the prompt's row, such as `{sql}`: the verifier is made anew for each prompt.
+* fields of the prompt's row, such as `{sql}`: the verifier, further checks and steering that name
+  one are made anew for each prompt.
 
 A string that is nothing but `"{sql}"` takes the field as it is (a number stays a number).
 """
@@ -107,10 +108,17 @@ class TaskFile(_Table):
     )
     generator: MethodTable = Field(description="what is sampled from")
     prompts: PromptsTable = Field(description="what is asked")
-    steering: list[MethodTable] = Field(default=[], description="what every draw must obey")
-    verifier: MethodTable | None = Field(None, description="what checks a draw")
+    steering: list[MethodTable] = Field(
+        default=[],
+        description="what every draw must obey; fields of the row may stand in braces",
+    )
+    verifier: MethodTable | None = Field(
+        None, description="what checks a draw; fields of the row may stand in braces"
+    )
     metrics: dict[str, MethodTable] = Field(
-        default={}, description="further checks of the chosen draw, reported beside the verdict"
+        default={},
+        description="further checks of the chosen draw, whose scores are recorded with the outcome "
+        "and reported beside the verdict; fields of the row may stand in braces",
     )
     strategy: MethodTable = Field(
         default=MethodTable(method="single"), description="how the budget is spent"
@@ -195,11 +203,13 @@ class TaskFile(_Table):
     def tasks(
         self, prompts: PromptsTable | None = None, rows: Iterable[Mapping[str, Any]] | None = None
     ) -> list[Task[Any]]:
-        """Return one `Task` a row, its verifier made for the row, keyed by a hash of the prompt."""
+        """Return one `Task` a row, its checks made for the row, keyed by a hash of the prompt."""
         prompts, files = prompts or self.prompts, self.files()
         tasks: list[Task[Any]] = []
         seen: dict[str, int] = {}
-        for row in self.rows(prompts) if rows is None else rows:
+        rows = self.rows(prompts) if rows is None else list(rows)
+        steering = self._of_rows(rows)
+        for row in rows:
             prompt = self._prompt(prompts.template, {**files, **row})
             group = str(row.get(prompts.group, "")) if prompts.group else ""
             digest = blake2b(f"{group}\n{prompt}".encode(), digest_size=6).hexdigest()
@@ -207,8 +217,24 @@ class TaskFile(_Table):
             seen[key] = seen.get(key, 0) + 1
             key += f"-{seen[key]}" if seen[key] > 1 else ""  # the same prompt twice
             verifier = self.verifier and self.build("verifier", self.verifier, row)
-            tasks.append(Task(prompt, verifier, key, dict(row)))
+            constraints = [self.build("constraint", table, row) for table in steering]
+            checks = {n: self.build("verifier", t, row) for n, t in self.metrics.items()}
+            tasks.append(Task(prompt, verifier, key, dict(row), constraints, checks))
         return tasks
+
+    def constraints(self, rows: Iterable[Mapping[str, Any]] = ()) -> list[Any]:
+        """Make the steering that is the same for every row: the tables that name no field of one.
+
+        Raises:
+            TaskFileError: a table whose value is a name that neither `[data]` nor the rows have.
+        """
+        by_row = self._of_rows(rows)
+        return [self.build("constraint", t, {}) for t in self.steering if t not in by_row]
+
+    def _of_rows(self, rows: Iterable[Mapping[str, Any]]) -> list[MethodTable]:
+        """Return the tables of `[steering]` that name a field of a row."""
+        fields = {name for row in rows for name in row} - self.data.keys()
+        return [t for t in self.steering if fields & set(_NAME.findall(t.model_dump_json()))]
 
     def _prompt(self, template: str, fields: Mapping[str, Any]) -> Any:
         """Fill a prompt's template. A name in braces that is nearly a field's is a mistake."""

@@ -6,19 +6,14 @@ stopped when it is started again.
 """
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from genwright.core import (
-    Cost,
     Generator,
-    Outcome,
-    Sample,
-    Samples,
     Task,
     TaskFileError,
     UserError,
@@ -29,60 +24,16 @@ from genwright.core import (
 from genwright.core.ledger import Ledger
 from genwright.core.run import Item, Run
 from genwright.core.runner import solve
-from genwright.core.statistics import wilson
 from genwright.core.task_file import ImproveTable, MethodTable, TaskFile, fill
 from genwright.generators.language.local import LocalLM
 from genwright.learning.model_card import add_to_card
 from genwright.learning.rejection_sampling import accepted
+from genwright.learning.scores import Measurement, markdown, score
 from genwright.search.repeated_sampling import RepeatedSampling
 from genwright.search.single import Single
 from genwright.synthesis.dedup import separation
 
 Watch = Callable[[str, int, float], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """How one group of tasks came out.
-
-    Args:
-        tasks: how many there were.
-        passed: how many passed.
-        undecided: how many could not be checked; they are in neither number of the rate.
-        metrics: name -> mean score of the chosen draws under the further check, which is the share
-            that passed where a check gives no partial credit.
-    """
-
-    tasks: int
-    passed: int
-    undecided: int
-    metrics: Mapping[str, float]
-
-    @property
-    def rate(self) -> float:
-        """Share passed of the decided."""
-        return self.passed / max(1, self.tasks - self.undecided)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95% Wilson interval of the rate; all of [0, 1] where nothing was decided."""
-        decided = self.tasks - self.undecided
-        if not decided:
-            return 0.0, 1.0
-        found = wilson(self.passed, decided)
-        return found.low, found.high
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One way of drawing, measured on every prompt of a task file."""
-
-    stage: str
-    arm: str
-    run: str
-    scores: Mapping[str, Score]
-    cost: Cost
-    failures: Sequence[Mapping[str, Any]] = field(repr=False, default=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +139,7 @@ def improve(
         )
         result = solve(
             task_file.tasks(plan.data, rows=sampled),
-            steer(task_file, generator),
+            steer(task_file, generator, sampled),
             RepeatedSampling(n=plan.round_draws, batch=plan.round_draws, stop_on_pass=False),
             ledger=ledger,
             run_id=f"{stem}-round{number}",
@@ -239,7 +190,9 @@ def measure_arm(
 ) -> Measurement:
     """Measure one way of drawing: `free` and `steered` make one greedy draw, `full` does it all."""
     per_prompt, per_run = task_file.budgets()
-    drawn_from = generator if arm == "free" else steer(task_file, generator)
+    drawn_from = steer(task_file, generator, [task.data for task in tasks])
+    if arm == "free":
+        drawn_from, tasks = generator, [replace(task, steering=()) for task in tasks]
     strategy: Any = task_file.build("strategy", task_file.strategy)
     if arm != "full":
         strategy = Single()
@@ -263,50 +216,10 @@ def measure_arm(
     )
 
 
-def score(
-    task_file: TaskFile, tasks: Sequence[Task[Any]], outcomes: Sequence[Outcome[Any]]
-) -> tuple[dict[str, Score], list[dict[str, Any]]]:
-    """Return the scores of each group, and what failed with the verifier's evidence."""
-    passed: Counter[str] = Counter()
-    undecided: Counter[str] = Counter()
-    met: dict[tuple[str, str], float] = defaultdict(float)
-    failures: list[dict[str, Any]] = []
-    groups = [str(t.data.get(task_file.prompts.group, "")) or "all" for t in tasks]
-    for group, task, outcome in zip(groups, tasks, outcomes, strict=True):
-        passed[group] += outcome.passed is True
-        undecided[group] += outcome.passed is None
-        for name, table in task_file.metrics.items():
-            verifier = task_file.build("verifier", table, task.data)
-            met[group, name] += _check(verifier, outcome.chosen)
-        if outcome.passed is not True:
-            shown = outcome.chosen or next(iter(outcome.samples), None)
-            failures.append(
-                {
-                    "group": group,
-                    "prompt": task.prompt,
-                    "drawn": None if shown is None else shown.value,
-                    "evidence": None if outcome.verdict is None else outcome.verdict.evidence,
-                }
-            )
-    sizes = Counter(groups)
-    scores = {
-        group: Score(
-            tasks=size,
-            passed=passed[group],
-            undecided=undecided[group],
-            metrics={name: met[group, name] / size for name in task_file.metrics},
-        )
-        for group, size in sizes.items()
-    }
-    return scores, failures
-
-
-def steer(task_file: TaskFile, generator: Any) -> Any:
-    """Return the generator with the constraints of `[steering]`."""
-    if not task_file.steering:
-        return generator
-    constraints = [task_file.build("constraint", table) for table in task_file.steering]
-    return generator.steered(*constraints)
+def steer(task_file: TaskFile, generator: Any, rows: Iterable[Mapping[str, Any]] = ()) -> Any:
+    """Return the generator with the constraints of `[steering]` that name no field of the rows."""
+    constraints = task_file.constraints(rows)
+    return generator.steered(*constraints) if constraints else generator
 
 
 def training_rows(
@@ -348,35 +261,6 @@ def shared_with_training(run: Run, group: str) -> dict[str, dict[str, int | bool
 TEMPLATE_IDS = {"question", "sql", "template", "phrasing", "structure"}
 
 
-def markdown(measurements: Sequence[Measurement]) -> str:
-    """Return the measurements as a Markdown table."""
-    heads, rows = result_table(measurements)
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
-def result_table(measurements: Sequence[Measurement]) -> tuple[list[str], list[list[str]]]:
-    """Return (column names, rows): rates with 95% intervals by group, further checks, costs."""
-    groups = list(measurements[0].scores)
-    names = list(next(iter(measurements[0].scores.values())).metrics)
-    heads = ["", *groups, *names, "draws", "new tokens", "seconds", "joules"]
-    rows: list[list[str]] = []
-    for m in measurements:
-        cells = [f"{m.stage}: {m.arm}"]
-        for group in groups:
-            s = m.scores[group]
-            low, high = s.interval
-            cells.append(f"{s.rate:.0%} [{low:.0%}, {high:.0%}] of {s.tasks - s.undecided}")
-        everyone = sum(s.tasks for s in m.scores.values())
-        for name in names:
-            share = sum(s.metrics[name] * s.tasks for s in m.scores.values()) / everyone
-            cells.append(f"{share:.0%}")
-        joules = f"{m.cost.joules:.0f} ({m.cost.joules_by})" if m.cost.joules_by else "unknown"
-        cells += [f"{m.cost.draws}", f"{m.cost.new_tokens}", f"{m.cost.seconds:.0f}", joules]
-        rows.append(cells)
-    return heads, rows
-
-
 def save_generator(folder: Path, generator: Any) -> None:
     """Write down which generator a task's loop made."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -394,13 +278,6 @@ def _greedy(generator: Any) -> Any:
     if any(f.name == "temperature" for f in fields(generator)):
         return replace(generator, temperature=0.0)
     return generator
-
-
-def _check(verifier: Any, chosen: Sample[Any] | None) -> float:
-    """Return the chosen draw's score under a further check; none earns 0, as does no decision."""
-    if chosen is None:
-        return 0.0
-    return verifier.check(Samples.of([chosen]))[0].score or 0.0
 
 
 def _run(ledger: Ledger, run_id: str, task_file: TaskFile) -> Run:

@@ -10,13 +10,13 @@ row as `origin`.
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from genwright.core import InvalidArgument, MissingFile, child_seed, method, uniform
+from genwright.core.environment import data_folder
 from genwright.synthesis.math_structures import draw_problem, math_bank
 
 GSM8K = "reasoning/gsm8k_test.jsonl.gz"
@@ -107,5 +107,5 @@ def _file(gsm8k: str) -> Path | None:
                 "'never'."
             )
         return Path(gsm8k)
-    path = Path(os.environ.get("GENWRIGHT_DATA") or Path("..") / "shared" / "data") / GSM8K
+    path = data_folder() / GSM8K
     return path if path.is_file() else None

@@ -2,15 +2,18 @@
 
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
 
-from genwright.core import Chunk, Vocabulary  # noqa: E402
-from genwright.generators.language.engine import Engine  # noqa: E402
-from genwright.generators.language.hf import FastLlama, HFModel, token_model  # noqa: E402
-from genwright.generators.language.request import Request  # noqa: E402
-from genwright.generators.language.sampling import Sampling  # noqa: E402
-from genwright.nets.llama import fits  # noqa: E402
+import torch
+import transformers
+
+from genwright.core import Chunk, Vocabulary
+from genwright.generators.language.engine import Engine
+from genwright.generators.language.hf import FastLlama, HFModel, token_model
+from genwright.generators.language.request import Request
+from genwright.generators.language.sampling import Sampling
+from genwright.nets.llama import fits
 
 SHAPE = {
     "vocab_size": 97,

@@ -5,10 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
 
-from genwright.core import (  # noqa: E402
+import torch
+import transformers
+
+from genwright.core import (
     Generator,
     InvalidArgument,
     ModelNotFound,
@@ -16,8 +19,8 @@ from genwright.core import (  # noqa: E402
     StreamingGenerator,
     describe,
 )
-from genwright.generators.language import embedded, loading  # noqa: E402
-from genwright.generators.language.local import LocalLM  # noqa: E402
+from genwright.generators.language import embedded, loading
+from genwright.generators.language.local import LocalLM
 
 HERE = (embedded.cache_folder() / "models" / embedded.EMBEDDED / "config.json").is_file()
 pytestmark = pytest.mark.skipif(

@@ -37,7 +37,10 @@ class DrawFact(NamedTuple):
 
 
 class TaskFact(NamedTuple):
-    """One task: its group, what came of it, why it ended, what it cost, and its chosen draw."""
+    """One task: its group, what came of it, why it ended, what it cost, and its chosen draw.
+
+    `metrics` holds the scores of the chosen draw under further checks, by name.
+    """
 
     group: str
     prompt: Any
@@ -46,6 +49,7 @@ class TaskFact(NamedTuple):
     cost: Cost
     chosen: int | None
     asked: int
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +199,7 @@ def _tasks(run: Run, drawn: Mapping[str, None]) -> dict[str, TaskFact]:
     )
     asked = {row["task"]: row for row in calls}
     outcomes = run.ledger.read(
-        "SELECT task, prompt, chosen, stop, passed, verdict IS NOT NULL AS judged,"
+        "SELECT task, prompt, chosen, stop, passed, verdict IS NOT NULL AS judged, info,"
         " chosen IS NULL AND other IS NULL AS none FROM outcomes WHERE run = ?"
         " ORDER BY created, rowid",
         (run.id,),
@@ -211,12 +215,13 @@ def _tasks(run: Run, drawn: Mapping[str, None]) -> dict[str, TaskFact]:
             cost=costs.get(key, Cost()),
             chosen=row["chosen"],
             asked=asked[key]["n"] if key in asked else 0,
+            metrics=codec.loads(row["info"]).get("metrics", {}),
         )
     for key in drawn:
         if key not in tasks and key in asked:
             prompt, n = codec.loads(asked[key]["prompt"]), asked[key]["n"]
             cost = costs.get(key, Cost())
-            tasks[key] = TaskFact(group_of(key), prompt, "unfinished", None, cost, None, n)
+            tasks[key] = TaskFact(group_of(key), prompt, "unfinished", None, cost, None, n, {})
     return tasks
 
 

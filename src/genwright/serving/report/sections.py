@@ -147,7 +147,12 @@ def _scores(facts: RunFacts) -> Html | None:
         sets.append(("all", list(facts.tasks.values())))
     heads = ["group", "tasks", "passed", "rate", "95% interval", "undecided", "no outcome", "draws"]
     heads += ["new tokens", "seconds", "joules", "tokens per pass"]
-    rows = [_score_row(name, tasks) for name, tasks in sets]
+    metrics = list(dict.fromkeys(name for t in facts.tasks.values() for name in t.metrics))
+    heads += metrics
+    rows = [
+        _score_row(name, tasks) + [_mean(tasks, metric) for metric in metrics]
+        for name, tasks in sets
+    ]
     shown = [
         i
         for i in range(len(heads))
@@ -158,7 +163,8 @@ def _scores(facts: RunFacts) -> Html | None:
         h("h3", "Scores and costs"),
         table(
             "By group: tasks whose chosen draw passed, and what was spent on all their draws and "
-            "checks. Rates leave undecided tasks out; intervals are Wilson's at 95%.",
+            "checks. Rates leave undecided tasks out; intervals are Wilson's at 95%."
+            + (" Further checks show their mean score of the chosen draws." if metrics else ""),
             [heads[i] for i in shown],
             [[row[i] for i in shown] for row in rows],
         ),
@@ -185,6 +191,12 @@ def _score_row(name: str, tasks: list[TaskFact]) -> list[str]:
         f"{cost.joules:,.0f}" if cost.joules_by else "",
         f"{cost.new_tokens / passed:,.0f}" if passed and cost.new_tokens else "",
     ]
+
+
+def _mean(tasks: list[TaskFact], metric: str) -> str:
+    """Return the mean score under one further check; empty where no task has one."""
+    known = [t.metrics[metric] for t in tasks if metric in t.metrics]
+    return percent(sum(known) / len(known)) if known else ""
 
 
 def _coverage(facts: RunFacts) -> Html | None:
