@@ -12,6 +12,7 @@ from itertools import count
 import pytest
 
 from genwright.core import Task, build, describe, find, methods
+from genwright.generators.language.tabular import TabularModel
 from genwright.testing import (
     ConstraintCase,
     GeneratorCase,
@@ -53,6 +54,15 @@ def generator__local_lm(tiny_llama):
     )
 
 
+def generator__aligned_sampler():
+    grammar = cls("constraint", "regex")(pattern="(a|b)(ab|c){1,2}")
+    model = TabularModel(size=4, depth=3, seed=1, sharpness=0.3)
+    kind = cls("generator", "aligned_sampler")
+    return GeneratorCase(
+        make=lambda: kind(model=model, constraint=grammar, max_tokens=5), prompt=[0], n=3
+    )
+
+
 def generator__remote_lm(endpoint):
     kind = cls("generator", "remote_lm")
     return GeneratorCase(
@@ -71,6 +81,16 @@ def generator__random_valid(letters):
     return GeneratorCase(
         make=lambda: kind(constraint=regex(pattern="[abc]{2,4}"), vocabulary=letters), prompt="p"
     )
+
+
+def generator__mutations():
+    kind = cls("generator", "mutations")
+    return GeneratorCase(make=lambda: kind(max_operations=6), prompt=["x @ 0", "c0 @ 0"])
+
+
+def generator__random_programs():
+    kind = cls("generator", "random_programs")
+    return GeneratorCase(make=lambda: kind(max_operations=4), prompt="")
 
 
 # Constraints.
@@ -250,6 +270,12 @@ def verifier__repeat():
     return verifier("repeat", ["seven"], ["eight"], verifier=parts()[0])
 
 
+def verifier__approximates():
+    line = "v0 = x * c0; v1 = v0 + c1; v1"
+    right = [f"{line} @ 3", "v0 = c0 - x; v1 = c1 / v0; v1"]
+    return verifier("approximates", right, ["x", "c0 @ 1", f"{line} @"], tolerance=0.031)
+
+
 def verifier__unit_tests(sandbox):
     wrong = ["def f(x):\n    return x", "def f(x):\n    return (", "import sys; sys.exit(0)"]
     settings = {"tests": "assert f(1) == 2", "entry_point": "f", "seconds": 20.0}
@@ -382,6 +408,10 @@ def strategy__unanimity_plurality():
 def strategy__complex_vote():
     case = strategy("complex_vote", n=9, batch=3)
     return replace(case, generator=Uniform(["a\nb\n7", "a\n5", "3"]))
+
+
+def strategy__nsga2():
+    return strategy("nsga2", parents=2, children=3, generations=3)
 
 
 # Learners.

@@ -1,4 +1,4 @@
-"""Exact draws have the law of the exact conditional, ASAp reaches it, and the trie decides no draw."""
+"""Exact draws have the law of the conditional, ASAp reaches it, and the trie decides no draw."""
 
 import math
 from collections import Counter

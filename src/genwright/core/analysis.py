@@ -28,7 +28,8 @@ def query(ledger: "Ledger", sql: str, parameters: Sequence[Any] = ()) -> list[di
     Args:
         ledger: what to read.
         sql: one query. `runs`, `calls`, `draws`, `verdicts`, `outcomes`, `items`, `metrics` and
-            `learnt` are there; draws that are arrays or tensors have the value NULL (`export` writes them out).
+            `learnt` are there; draws that are arrays or tensors have the value NULL (`export`
+            writes them out).
         parameters: for the `?` in it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Draw from any token model in the model's own proportions among the strings that a constraint allows.
+"""Draw from a token model in its own proportions among the strings that a constraint allows.
 
 A mask alone (`mode="mask"`) makes every string legal, but an allowed beginning is followed as often
 as the model likes it, however seldom it ends well. `"exact"` draws from the model conditioned on

@@ -17,6 +17,7 @@ from genwright.core import (
     Memory,
     Sample,
     Samples,
+    TokenModel,
     Vocabulary,
     method,
 )
@@ -94,6 +95,11 @@ class LocalLM:
     def vocabulary(self) -> Vocabulary:
         """The model's tokens; the first use loads the model."""
         return self._load().vocabulary
+
+    @property
+    def token_model(self) -> TokenModel:
+        """What the engine drives; only one engine at a time may."""
+        return self._load().model
 
     @property
     def context(self) -> int:

@@ -53,8 +53,8 @@ class Request:
             raise InvalidArgument(f"Request: {self.n} draws but {len(self.scripts)} scripts.")
         if self.shapers and self.sampling.mode != "mask":
             raise InvalidArgument(
-                f"mode {self.sampling.mode!r} conditions the model as it is, and shapers change its "
-                "odds: leave them out, or use mode='mask'."
+                f"mode {self.sampling.mode!r} conditions the model as it is, and shapers change "
+                "its odds: leave them out, or use mode='mask'."
             )
 
 
