@@ -32,6 +32,8 @@ def prompt(folder: str) -> list[int]:
 
 def genwright(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterator[Job]:
     """The engine, as `LocalLM` sets it up."""
+    from genwright.core import TokenModel
+    from genwright.generators.language.apart import apart
     from genwright.generators.language.engine import Engine
     from genwright.generators.language.hf import token_model
     from genwright.generators.language.loading import read
@@ -39,10 +41,13 @@ def genwright(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterat
     from genwright.generators.language.sampling import Sampling
     from genwright.generators.language.tokens import vocabulary
 
-    model, tokenizer = read(folder, dtype)
-    # no end tokens: nothing ends early
-    words = vocabulary(tokenizer, model.get_output_embeddings().weight.shape[0], frozenset())
-    engine = Engine(token_model(model, words, int8=dtype == "int8"), batch=n, threads=threads)
+    def load() -> TokenModel:
+        model, tokenizer = read(folder, dtype)
+        # no end tokens: nothing ends early
+        words = vocabulary(tokenizer, model.get_output_embeddings().weight.shape[0], frozenset())
+        return token_model(model, words, int8=dtype == "int8")
+
+    engine = Engine(apart(lambda _: load()), batch=n, threads=threads)
     sampling = Sampling(temperature=TEMPERATURE, max_new_tokens=new)
     ids, seeds = prompt(folder), itertools.count()
 

@@ -18,9 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from genwright.core import InvalidArgument, TrainingError, child_seed, describe, method, require
+from genwright.generators.language.apart import apart
 from genwright.generators.language.embedded import quietly, resolve
 from genwright.generators.language.local import LocalLM
 from genwright.learning.batches import batch_at, collate, encode_rows
@@ -100,7 +102,9 @@ class Supervised:
                 f"{target / 'checkpoint'} belongs to another training (other data, seed or "
                 f"settings). Remove it or choose another folder."
             )
-        losses = self._train(generator, data, seed, identity, state, watch)
+        losses = apart(
+            lambda stop: self._train(generator, data, seed, identity, state, watch, stop)
+        )
         write_card(target, self, generator, rows=len(data), seed=seed, losses=losses)
         _write_state(target, {"identity": identity, "losses": losses})
         shutil.rmtree(target / "checkpoint", ignore_errors=True)
@@ -114,8 +118,12 @@ class Supervised:
         identity: str,
         state: dict[str, Any],
         watch: Watch | None,
+        stop: Event,
     ) -> list[float]:
-        """Run the steps that are left, save the weights, and return the loss of every step."""
+        """Run the steps that are left, save the weights, and return the loss of every step.
+
+        Once `stop` is set, it ends after the step it is in.
+        """
         import torch
         import torch.nn.functional as F
 
@@ -159,6 +167,8 @@ class Supervised:
             losses.append(loss.item())
             if watch:
                 watch("loss", step, loss.item())
+            if stop.is_set():
+                return losses
             if (step + 1) % self.save_every == 0 and step + 1 < self.steps:
                 tensors = {
                     "optimizer": optimizer.state_dict(),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from genwright.core import InvalidArgument, ModelNotFound, TokenModel, Vocabulary, require
+from genwright.generators.language.apart import apart
 from genwright.generators.language.embedded import quietly, resolve
 from genwright.generators.language.engine import Engine
 from genwright.generators.language.hf import token_model
@@ -50,7 +51,7 @@ def load(model: str, dtype: str, threads: int | None, batch: int) -> Loaded:
         key = (where, _changed(where), dtype, threads, batch)
         if key not in _loaded:
             tries = Tries([where, _changed(where), dtype])
-            _loaded[key] = _read(where, dtype, threads, batch, tries)
+            _loaded[key] = apart(lambda _: _read(where, dtype, threads, batch, tries))
         return _loaded[key]
 
 
