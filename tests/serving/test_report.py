@@ -120,27 +120,28 @@ def test_further_checks_have_a_column_with_their_mean_by_group(ledger):
 def test_undecided_draws_are_left_out_of_coverage_and_counted(ledger):
     found = curve(read_run(scripted(ledger, {"a": "+?-", "b": "+-?"})))
     assert isinstance(found, Curve)
-    assert (found.ks, found.values, found.undecided) == ((1, 2), (0.5, 1.0), 2)
+    points = found.points
+    assert (points.ks, points.values, points.undecided) == ((1, 2), (0.5, 1.0), 2)
     text = Page(report_html([ledger.run("r")])[0]).text
     assert "2 undecided draws are left out." in text
 
 
 def test_a_few_tasks_with_many_decided_draws_do_not_stretch_the_curve(ledger):
     scripts = {f"t{i}": "+-??" for i in range(9)} | {"long": "+---"}
-    assert curve(read_run(scripted(ledger, scripts))).ks == (1, 2)
+    assert curve(read_run(scripted(ledger, scripts))).points.ks == (1, 2)
 
 
 def test_a_run_that_stopped_at_a_pass_is_counted_in_order(ledger):
     run = scripted(ledger, {"a": "-+--", "b": "----", "c": "---+"}, stop_on_pass=True)
     found = curve(read_run(run))
-    assert (found.in_order, found.ks) == (True, (1, 2, 4))
-    assert found.values == pytest.approx((0, 1 / 3, 2 / 3))
+    assert (found.in_order, found.points.ks) == (True, (1, 2, 4))
+    assert found.points.values == pytest.approx((0, 1 / 3, 2 / 3))
     assert found.law is None
 
 
 def test_draws_in_order_end_where_an_unsolved_task_ends(ledger):
     run = scripted(ledger, {"a": "+---", "b": "----", "c": "--??"}, stop_on_pass=True)
-    assert curve(read_run(run)).ks == (1, 2)
+    assert curve(read_run(run)).points.ks == (1, 2)
 
 
 def test_a_task_that_asked_several_things_has_no_coverage(ledger):

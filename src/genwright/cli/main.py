@@ -64,6 +64,8 @@ COMMANDS = (
     "ask",
     "serve",
     "runs",
+    "compare",
+    "scale",
     "report",
     "methods",
     "models",

@@ -98,6 +98,12 @@ def register(app: typer.Typer) -> None:
         """Go on with a run that was killed, interrupted or failed."""
         with Ledger(ledger, create=False) as book:
             run = book.run(run_id)
+            comparison = run.id.partition(".")[0]
+            command = ""
+            if run.name.partition(": ")[2].startswith("compare"):
+                command = book.run(comparison).spec.get("command", "the script that began it")
+        if command:
+            raise UserError(f"run {run.id} belongs to a comparison; go on with: {command}")
         solve = context.find_root().command.get_command(context, "solve")  # pyright: ignore
         task, _, stage = run.name.partition(": ")
         if stage:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from genwright.core import InvalidArgument, MissingFile
 from genwright.core.run import Run
+from genwright.search.compare import Comparison
 from genwright.serving.report.facts import RunFacts, read_run
-from genwright.serving.report.page import page
+from genwright.serving.report.page import document, page
+from genwright.serving.report.strategies import strategies
 
-__all__ = ["RunFacts", "read_run", "report_html", "write_report"]
+__all__ = ["RunFacts", "read_run", "report_html", "writable", "write_report", "write_strategies"]
 
 
 def report_html(runs: Sequence[Run]) -> tuple[str, dict[str, list[str]]]:
@@ -50,16 +52,42 @@ def write_report(runs: Sequence[Run], path: str | Path) -> dict[str, list[str]]:
     Raises:
         MissingFile: no such folder.
     """
+    path = writable(path)
+    text, notes = report_html(runs)
+    write(text, path)
+    return notes
+
+
+def write_strategies(found: Comparison, path: str | Path, title: str, command: str) -> None:
+    """Write the page of strategies compared at equal budgets (`search.compare`).
+
+    Raises:
+        MissingFile: no such folder.
+        MissingExtra: plotly is not installed (`genwright[report]`).
+    """
+    path = writable(path)
+    write(document(title, strategies(found), command), path)
+
+
+def writable(path: str | Path) -> Path:
+    """Return the path if a page can be written there.
+
+    Raises:
+        MissingFile: no such folder, or a folder is there.
+    """
     path = Path(path)
     if not path.parent.is_dir():
         raise MissingFile(f"report: there is no folder {path.parent}; make it first.")
     if path.is_dir():
         raise MissingFile(f"report: {path} is a folder; name a file in it.")
-    text, notes = report_html(runs)
+    return path
+
+
+def write(text: str, path: Path) -> None:
+    """Write a page; it appears when it is complete."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return notes

@@ -13,7 +13,7 @@ from genwright.core.statistics import Interval, McNemar, mcnemar, paired_bootstr
 from genwright.serving.report.facts import RunFacts, TaskFact
 from genwright.serving.report.figures import figure, rates_plot
 from genwright.serving.report.markup import Html, h, join, table
-from genwright.serving.report.sections import interval, percent, rate
+from genwright.serving.report.sections import interval, percent, points, rate
 
 RESAMPLES = 2000
 """Of the paired bootstrap; it moves an end of the interval by a tenth of its width at most."""
@@ -137,8 +137,8 @@ def _changes(runs: Sequence[RunFacts], names: Sequence[str]) -> Html | None:
             f"{pair.test.n:,}",
             percent(pair.first.estimate),
             percent(pair.second.estimate),
-            _points(pair.difference.estimate),
-            f"{_points(pair.difference.low)} to {_points(pair.difference.high)}",
+            points(pair.difference.estimate),
+            f"{points(pair.difference.low)} to {points(pair.difference.high)}",
             f"{pair.test.first_only:,}",
             f"{pair.test.second_only:,}",
             f"{pair.test.p_value:.2g}" if pair.test.p_value >= 1e-4 else "< 0.0001",
@@ -157,8 +157,3 @@ def _changes(runs: Sequence[RunFacts], names: Sequence[str]) -> Html | None:
             ),
         ]
     )
-
-
-def _points(share: float) -> str:
-    points = 100 * share
-    return f"{points:+.1f}".replace("-", "−") if round(points, 1) else "0.0"

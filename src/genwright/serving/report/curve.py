@@ -12,7 +12,7 @@ from math import ceil
 
 from genwright.core import InvalidArgument, Stop
 from genwright.core.statistics import wilson
-from genwright.search.coverage import Counts, PowerLaw, coverage, fit_power_law
+from genwright.search.coverage import Counts, Coverage, PowerLaw, coverage, fit_power_law
 from genwright.serving.report.facts import RunFacts
 
 ENOUGH = 0.9
@@ -24,28 +24,16 @@ _EARLY = {Stop.PASSED, Stop.DECIDED, Stop.GAVE_UP}
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Coverage at several numbers of draws.
+    """Coverage at several numbers of draws, and the law it follows.
 
     Args:
-        ks: numbers of draws, ascending.
-        values: coverage at each.
-        low: lower ends of the 95% intervals.
-        high: upper ends.
-        tasks: how many tasks count at each.
-        left_out: how many had fewer than k decided draws.
-        undecided: draws that the verifier could not judge.
+        points: what was measured.
         in_order: the draws were taken in order, since the run stopped early.
         law: the fitted power law, None where none fits.
         law_note: why none does.
     """
 
-    ks: tuple[int, ...]
-    values: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    tasks: tuple[int, ...]
-    left_out: tuple[int, ...]
-    undecided: int
+    points: Coverage
     in_order: bool = False
     law: PowerLaw | None = None
     law_note: str = ""
@@ -69,53 +57,45 @@ def curve(facts: RunFacts) -> Curve | str:
     for draw in draws:
         verdict = None if draw.status == "undecided" else draw.status == "passed"
         flags[draw.task].append(verdict)
-    undecided = sum(f.count(None) for f in flags.values())
-    decided = [[flag for flag in f if flag is not None] for f in flags.values()]
+    counts = [Counts.of(f) for f in flags.values()]
     if any(task.stop in _EARLY for task in done.values()):
-        return _in_order(decided, undecided)
-    most = sorted(map(len, decided))[len(decided) - ceil(ENOUGH * len(decided))]
+        return _in_order(list(flags.values()))
+    decided = sorted(count.passed + count.failed for count in counts)
+    most = decided[len(decided) - ceil(ENOUGH * len(decided))]
     if most < 2:
         return (
             "Too few tasks made two decided draws to tell how coverage grows; at one draw it is "
             "the share of draws that passed."
         )
-    found = coverage([Counts.of(f) for f in flags.values()], _doubling(most))
+    found = coverage(counts, _doubling(most))
     law, note = _law(found.ks, found.values)
-    return Curve(
-        ks=found.ks,
-        values=found.values,
-        low=found.low,
-        high=found.high,
-        tasks=found.tasks,
-        left_out=found.left_out,
-        undecided=undecided,
-        law=law,
-        law_note=note,
-    )
+    return Curve(points=found, law=law, law_note=note)
 
 
-def _in_order(decided: list[list[bool]], undecided: int) -> Curve | str:
+def _in_order(flags: list[list[bool | None]]) -> Curve | str:
     """Share of tasks with a pass among their first k draws, while that is known of every task."""
-    unsolved = [len(flags) for flags in decided if True not in flags]
-    known = min(unsolved, default=max(flags.index(True) + 1 for flags in decided if True in flags))
+    decided = [[flag for flag in f if flag is not None] for f in flags]
+    unsolved = [len(f) for f in decided if True not in f]
+    known = min(unsolved, default=max(f.index(True) + 1 for f in decided if True in f))
     if known < 2:
         return (
             "The strategy stopped early, and some task made fewer than two decided draws without "
             "a pass; draw on with stop_on_pass = false to measure coverage."
         )
     ks = _doubling(known)
-    found = [wilson(sum(True in flags[:k] for flags in decided), len(decided)) for k in ks]
-    return Curve(
+    found = [wilson(sum(True in f[:k] for f in decided), len(decided)) for k in ks]
+    points = Coverage(
         ks=tuple(ks),
         values=tuple(f.estimate for f in found),
         low=tuple(f.low for f in found),
         high=tuple(f.high for f in found),
         tasks=(len(decided),) * len(ks),
         left_out=(0,) * len(ks),
-        undecided=undecided,
-        in_order=True,
-        law_note="No power law is fitted to draws that stopped early.",
+        undecided=sum(f.count(None) for f in flags),
+        level=found[0].level,
     )
+    note = "No power law is fitted to draws that stopped early."
+    return Curve(points=points, in_order=True, law_note=note)
 
 
 def _law(ks: tuple[int, ...], values: tuple[float, ...]) -> tuple[PowerLaw | None, str]:

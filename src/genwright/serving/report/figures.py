@@ -49,10 +49,11 @@ def library() -> str:
 
 def coverage_plot(name: str, curve: Curve) -> Figure:
     """Plot coverage over the number of draws, its 95% band, and the fitted power law."""
-    ks = list(curve.ks)
+    points = curve.points
+    ks = list(points.ks)
     band = {
         "x": [*ks, *reversed(ks)],
-        "y": [*curve.high, *reversed(curve.low)],
+        "y": [*points.high, *reversed(points.low)],
         "fill": "toself",
         "fillcolor": "var(--band)",
         "line": {"width": 0},
@@ -62,12 +63,12 @@ def coverage_plot(name: str, curve: Curve) -> Figure:
     }
     measured = {
         "x": ks,
-        "y": curve.values,
+        "y": points.values,
         "mode": "lines+markers",
         "name": "solved in order" if curve.in_order else "pass@k",
         "line": {"color": SERIES[0], "width": 2.5},
         "marker": {"size": 7},
-        "customdata": list(curve.tasks),
+        "customdata": list(points.tasks),
         "hovertemplate": "%{x} draws: %{y:.1%} of %{customdata} tasks<extra></extra>",
     }
     traces = [band, measured]
@@ -94,8 +95,8 @@ def coverage_plot(name: str, curve: Curve) -> Figure:
         },
         "yaxis": {"title": "share of tasks solved", "tickformat": ".0%", "rangemode": "tozero"},
     }
-    ends = f"from {curve.values[0]:.0%} at {ks[0]} to {curve.values[-1]:.0%} at {ks[-1]} draws"
-    return _figure(name, f"Coverage grows {ends} a task.", traces, layout, "Scatter")
+    ends = f"from {points.values[0]:.0%} at {ks[0]} to {points.values[-1]:.0%} at {ks[-1]} draws"
+    return plot(name, f"Coverage grows {ends} a task.", traces, layout, "Scatter")
 
 
 def histogram(name: str, title: str, unit: str, values: Mapping[str, Sequence[float]]) -> Figure:
@@ -125,7 +126,7 @@ def histogram(name: str, title: str, unit: str, values: Mapping[str, Sequence[fl
     layout = {"barmode": "stack", "xaxis": {"title": unit}, "yaxis": {"title": "draws"}}
     low, middle, high = np.quantile(every, [0, 0.5, 1])
     told = f"{title}: median {middle:.4g}, from {low:.4g} to {high:.4g} {unit}."
-    return _figure(name, told, traces, layout, "Bar")
+    return plot(name, told, traces, layout, "Bar")
 
 
 def _edges(values: Any) -> Any:
@@ -153,7 +154,7 @@ def loss_plot(name: str, curves: Mapping[str, Sequence[tuple[int, float]]]) -> F
     ]
     layout = {"xaxis": {"title": "step"}, "yaxis": {"title": "value"}}
     ends = [f"{s} from {p[0][1]:.4g} to {p[-1][1]:.4g}" for s, p in curves.items()]
-    return _figure(name, f"{'; '.join(ends)}.", traces, layout, "Scatter")
+    return plot(name, f"{'; '.join(ends)}.", traces, layout, "Scatter")
 
 
 def rates_plot(
@@ -195,7 +196,7 @@ def rates_plot(
             "zeroline": False,
         },
     }
-    return _figure(
+    return plot(
         name, "The share passed of each run, with 95% intervals.", traces, layout, "Scatter"
     )
 
@@ -206,7 +207,16 @@ def label(name: str) -> str:
     return html.escape(name if len(name) <= 40 else f"{name[:39]}…")
 
 
-def _figure(name: str, told: str, traces: Any, layout: Any, kind: str) -> Figure:
+def plot(name: str, told: str, traces: Any, layout: Any, kind: str) -> Figure:
+    """Return a plot.
+
+    Args:
+        name: of its element.
+        told: what it shows, in a sentence.
+        traces: plotly's, one a series.
+        layout: plotly's.
+        kind: plotly's kind of trace, such as `"Scatter"`.
+    """
     graphs: Any = require("plotly.graph_objects", extra="report", needed_by="the report")
     made = graphs.Figure([getattr(graphs, kind)(**trace) for trace in traces])
     made.update_layout(template="none", height=320)

@@ -17,12 +17,26 @@ from genwright.serving.report.sections import run_section, state_badge
 
 def page(runs: Sequence[RunFacts]) -> str:
     """Return the page of one run, or of several with their comparison first."""
-    scripts = [library(), _asset("report.js")]
     alone = len(runs) == 1
     title = (runs[0].run.name or f"run {runs[0].run.id}") if alone else _title(runs)
     body = [run_section(facts, alone=alone) for facts in runs]
     if not alone:
         body = [_contents(runs), comparison(runs), *body]
+    ledger = Path(runs[0].run.ledger.path).name  # a report is handed on; folders stay here
+    command = shlex.join(["genwright", "report", *(f.run.id for f in runs), "--ledger", ledger])
+    return document(title, body, command, state_badge(runs[0]) if alone else None)
+
+
+def document(title: str, body: Sequence[Html], command: str, badge: Html | None = None) -> str:
+    """Return a page around its sections.
+
+    Args:
+        title: of the page.
+        body: what `main` holds.
+        command: what to type to make it again.
+        badge: stands beside the title.
+    """
+    scripts = [library(), _asset("report.js")]
     no_scripts = "The plots need JavaScript; the tables hold the same runs."
     head = h(
         "head",
@@ -34,9 +48,6 @@ def page(runs: Sequence[RunFacts]) -> str:
         h("title", f"{title} · genwright report"),
         h("style", Html(_asset("report.css"))),
     )
-    badge = state_badge(runs[0]) if alone else None
-    ledger = Path(runs[0].run.ledger.path).name  # a report is handed on; folders stay here
-    command = shlex.join(["genwright", "report", *(f.run.id for f in runs), "--ledger", ledger])
     content = h(
         "body",
         h("header", h("div", h("p", "genwright report", class_="brand"), h("h1", title, badge))),

@@ -71,6 +71,12 @@ def interval(found: Interval | None) -> str:
     return "" if found is None else f"{percent(found.low)} – {percent(found.high)}"
 
 
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points, with its sign."""
+    told = 100 * share
+    return f"{told:+.1f}".replace("-", "−") if round(told, 1) else "0.0"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as people say them."""
     if seconds < 100:
@@ -206,19 +212,26 @@ def _coverage(facts: RunFacts) -> Html | None:
     head = h("h3", "Coverage over draws")
     if isinstance(found, str):
         return h("section", head, h("p", found))
+    measured = found.points
     notes = [
         "The run stopped at a pass, so this is the share of tasks solved by their first k draws "
         "in order, up to the last k that every unsolved task reached."
         if found.in_order
         else "The mean over tasks of the unbiased pass@k, with Wilson's 95% interval.",
-        f"{found.undecided:,} undecided draws are left out." if found.undecided else None,
-        "Every draw was decided." if not found.undecided else None,
+        f"{measured.undecided:,} undecided draws are left out." if measured.undecided else None,
+        "Every draw was decided." if not measured.undecided else None,
         _law_told(found),
     ]
     rows = [
         [f"{k:,}", percent(v), f"{percent(low)} – {percent(high)}", f"{n:,}", f"{out:,}"]
         for k, v, low, high, n, out in zip(
-            found.ks, found.values, found.low, found.high, found.tasks, found.left_out, strict=True
+            measured.ks,
+            measured.values,
+            measured.low,
+            measured.high,
+            measured.tasks,
+            measured.left_out,
+            strict=True,
         )
     ]
     heads = ["k", "coverage", "95% interval", "tasks", "with fewer than k decided draws"]
@@ -239,10 +252,11 @@ def _law_told(found: Curve) -> str:
     law = found.law
     if law is None:
         return found.law_note
-    wide = 4 * found.ks[-1]
+    most = found.points.ks[-1]
+    wide = 4 * most
     return (
         f"The dashed line is the power law exp(a k^-b) with a = {law.a:.3f}, b = {law.b:.3f} "
-        f"(R² {law.r2:.3f}); beyond {found.ks[-1]} draws it is a prediction: "
+        f"(R² {law.r2:.3f}); beyond {most} draws it is a prediction: "
         f"{percent(law.predict(wide))} at {wide}."
     )
 
