@@ -63,6 +63,11 @@ def generator__aligned_sampler():
     )
 
 
+def generator__policy_value_lm(tiny_llama):
+    case, kind = generator__local_lm(tiny_llama), cls("generator", "policy_value_lm")
+    return replace(case, make=lambda: kind(policy=case.make()))
+
+
 def generator__remote_lm(endpoint):
     kind = cls("generator", "remote_lm")
     return GeneratorCase(
@@ -411,7 +416,36 @@ def strategy__complex_vote():
 
 
 def strategy__nsga2():
-    return strategy("nsga2", parents=2, children=3, generations=3)
+    kind = cls("strategy", "nsga2")
+    return StrategyCase(
+        make=lambda: kind(parents=2, children=3, generations=3),
+        generator=Uniform("3577"),
+        task=Task("p", Passes(lambda value: value == "7")),
+        batch=3,
+    )
+
+
+def steps(name, **settings):
+    """Digits until an end; a sum of seven passes."""
+    kind = cls("strategy", name)
+
+    def seven(text):
+        return sum(int(c) for c in text if c.isdigit()) == 7
+
+    return StrategyCase(
+        make=lambda: kind(final="=", depth=4, **settings),
+        generator=Uniform("235="),
+        task=Task("p", Passes(seven)),
+        batch=6,
+    )
+
+
+def strategy__step_mcts():
+    return steps("step_mcts", simulations=12, children=3, leaves=2)
+
+
+def strategy__step_beam():
+    return steps("step_beam", b1=2, b2=3)
 
 
 # Learners.
@@ -430,6 +464,20 @@ def learner__supervised(tiny_llama, tmp_path):
         make=make,
         generator=lambda: lm(model=str(tiny_llama), chat=False, dtype="float32", max_new_tokens=4),
         data=[{"prompt": f"say {c}", "completion": c * 3} for c in "abcd"],
+        prompt="say a",
+        n=2,
+    )
+
+
+def learner__policy_value_learner(tiny_llama, tmp_path):
+    kind, lm = cls("learner", "policy_value_learner"), cls("generator", "local_lm")
+    folder = tmp_path / "valued"
+    return LearnerCase(
+        make=lambda: kind(folder=f"{folder}{next(NUMBER)}", steps=2, batch=2, learning_rate=0.1),
+        generator=lambda: lm(model=str(tiny_llama), chat=False, dtype="float32", max_new_tokens=4),
+        data=[
+            {"prompt": f"say {c}", "steps": [c * 3], "values": [1.0], "right": True} for c in "abcd"
+        ],
         prompt="say a",
         n=2,
     )

@@ -10,6 +10,7 @@ from genwright.core import (
     Cost,
     Generator,
     Outcome,
+    Sample,
     Samples,
     Stop,
     Strategy,
@@ -146,13 +147,20 @@ def no_draw_is_made_twice(case: StrategyCase) -> None:
 
 
 def the_choice_is_one_of_the_draws(case: StrategyCase) -> None:
-    """Or None. Tried under several budgets."""
+    """Or made of some of them, or None. Tried under several budgets.
+
+    A choice that is made of several draws (the steps of a solution) names them by number, in
+    `info["draws"]`, and holds their texts in that order.
+    """
     for budget in (Budget(), *(Budget(draws=limit) for limit in LIMITS)):
         outcome, _ = case.run(budget)
         chosen = outcome.chosen
         law(
-            chosen is None or any(same_draw(chosen, sample) for sample in outcome.samples),
-            f"the chosen draw {chosen!r} is none of the {len(outcome.samples)} draws made.",
+            chosen is None
+            or any(same_draw(chosen, sample) for sample in outcome.samples)
+            or _is_made_of(chosen, outcome.samples),
+            f"the chosen draw {chosen!r} is none of the {len(outcome.samples)} draws made, and "
+            "names none that it is made of.",
         )
 
 
@@ -212,6 +220,20 @@ def what_it_reports_can_be_recorded(case: StrategyCase) -> None:
     outcome, _ = case.run(Budget())
     law(isinstance(outcome.stop, Stop), f"the stop must be a Stop, got {outcome.stop!r}.")
     law(is_json(dict(outcome.info)), f"info must be JSON-like, got {outcome.info!r}.")
+
+
+def _is_made_of(chosen: Sample[Any], samples: Samples[Any]) -> bool:
+    """Tell whether the draws that a choice names stand in it, one after the other."""
+    numbers: list[int] = list(chosen.info.get("draws", ()))
+    if not numbers or not all(0 <= i < len(samples) for i in numbers):
+        return False
+    at, text = 0, str(chosen.value)
+    for part in (str(samples[i].value).strip() for i in numbers):
+        at = text.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def _same_choice(one: Outcome[Any], two: Outcome[Any]) -> bool:
