@@ -153,6 +153,12 @@ pattern = "[0-9]{{3}}"
     assert (lm.temperature, lm.system) == (0.7, "Count.")
     assert lm.sample("?", 1, seed=0)[0].value.isdigit()
     assert command_of._generator("improved", str(task)) == lm  # nothing was improved yet
+    by_row = (
+        task.read_text().replace("[0-9]{3}", "{form}").replace('"?" }', '"?", form = "[0-9]" }')
+    )
+    task.write_text(by_row)
+    with pytest.raises(InvalidArgument, match=r"names a field of a row, and a request brings no"):
+        command_of._generator("base", str(task))
 
 
 def test_wrong_settings_say_what_is_allowed():

@@ -77,6 +77,11 @@ def _generator(model: str, task: str) -> LocalLM:
     from genwright.learning.improve import steer
 
     task_file = TaskFile.load(find_task(task))
+    if task_file.steered_by_row():
+        raise InvalidArgument(
+            f"serve: [steering] of {task} names a field of a row, and a request brings no row; "
+            "leave the table out, or serve without --task."
+        )
     generator = steer(task_file, pick_generator(task_file, model))
     if not isinstance(generator, LocalLM):
         raise InvalidArgument(

@@ -208,7 +208,7 @@ class TaskFile(_Table):
         tasks: list[Task[Any]] = []
         seen: dict[str, int] = {}
         rows = self.rows(prompts) if rows is None else list(rows)
-        steering = self._of_rows(rows)
+        steering = self.steered_by_row(rows)
         for row in rows:
             prompt = self._prompt(prompts.template, {**files, **row})
             group = str(row.get(prompts.group, "")) if prompts.group else ""
@@ -228,13 +228,19 @@ class TaskFile(_Table):
         Raises:
             TaskFileError: a table whose value is a name that neither `[data]` nor the rows have.
         """
-        by_row = self._of_rows(rows)
+        by_row = self.steered_by_row(rows)
         return [self.build("constraint", t, {}) for t in self.steering if t not in by_row]
 
-    def _of_rows(self, rows: Iterable[Mapping[str, Any]]) -> list[MethodTable]:
-        """Return the tables of `[steering]` that name a field of a row."""
-        fields = {name for row in rows for name in row} - self.data.keys()
-        return [t for t in self.steering if fields & set(_NAME.findall(t.model_dump_json()))]
+    def steered_by_row(self, rows: Iterable[Mapping[str, Any]] | None = None) -> list[MethodTable]:
+        """Return the tables of `[steering]` that name a field of rows (or of those of `[prompts]`).
+
+        Such a table is built anew for each prompt, the others once (`constraints`).
+        """
+        names = [set(_NAME.findall(t.model_dump_json())) - self.data.keys() for t in self.steering]
+        if not any(names):
+            return []
+        fields = {field for row in (self.rows() if rows is None else rows) for field in row}
+        return [table for table, named in zip(self.steering, names, strict=True) if named & fields]
 
     def _prompt(self, template: str, fields: Mapping[str, Any]) -> Any:
         """Fill a prompt's template. A name in braces that is nearly a field's is a mistake."""
