@@ -17,7 +17,7 @@ from genwright.generators.language.trie import Row, Trie
 from genwright.generators.language.walks import WALKS, Step, first_above
 
 Tokens = tuple[int, ...]
-Way = Literal["mask", "asap", "exact", "rejection"]
+Way = Literal["mask", "asap", "exact"]
 
 
 @dataclass(frozen=True)
@@ -33,28 +33,18 @@ class Replay:
 
     Args:
         survey: every prefix of the language.
-        way: a mode, or `"rejection"`: draw from the model, and start again at the first token that
-            is not allowed; nothing is remembered.
+        way: a mode.
         seed: draw k uses `child_seed(seed, k)`.
-        most: evaluations after which rejection gives up on a draw.
     """
 
-    def __init__(self, survey: Trie, way: Way, seed: int, *, most: int = 1_000_000) -> None:
+    def __init__(self, survey: Trie, way: Way, seed: int) -> None:
         self.learnt = Trie()
-        self._survey, self._way, self._seed, self._most = survey, way, seed, most
+        self._survey, self._way, self._seed = survey, way, seed
 
     def draw(self, k: int) -> Drawn:
         """Return draw k. Draws of `asap`, and what one of `exact` costs, depend on those before."""
         seed = child_seed(self._seed, k)
-        if self._way in WALKS:
-            return self._walk(seed)
-        tried = spent = 0
-        while spent < self._most:
-            drawn = self._straight(seed if self._way == "mask" else child_seed(seed, tried))
-            tried, spent = tried + 1, spent + drawn.evaluations
-            if drawn.tokens is not None or self._way == "mask":
-                return Drawn(drawn.tokens, spent)
-        return Drawn(None, spent)
+        return self._masked(seed) if self._way == "mask" else self._walk(seed)
 
     def _row(self, path: Sequence[int]) -> Row:
         node = self._survey.find(path)
@@ -70,15 +60,14 @@ class Replay:
         tokens = tuple(choice.token for choice in walk.choices[:-1])
         return Drawn(tokens if step is Step.END else None, asked)
 
-    def _straight(self, seed: int) -> Drawn:
-        """Choose token by token, among the allowed ones or among all."""
+    def _masked(self, seed: int) -> Drawn:
+        """Choose token by token among the allowed ones."""
         tokens: list[int] = []
         while True:
-            row, number = self._row(tokens), uniform(seed, len(tokens))
-            lost = self._way == "rejection" and uniform(seed, len(tokens), "lost") >= row.mass
-            if lost or not len(row.tokens):
+            row = self._row(tokens)
+            if not len(row.tokens):
                 return Drawn(None, len(tokens) + 1)
-            choice = first_above(row.p, number)
+            choice = first_above(row.p, uniform(seed, len(tokens)))
             if row.ends[choice]:
                 return Drawn(tuple(tokens), len(tokens) + 1)
             tokens.append(int(row.tokens[choice]))
