@@ -384,6 +384,10 @@ def strategy__sequential():
     return strategy("sequential", n=9)
 
 
+def strategy__auto():
+    return strategy("auto", n=9, batch=3)
+
+
 class ProgramsAndTests:
     """Draws programs, or tests where the prompt asks for them."""
 

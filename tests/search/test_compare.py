@@ -150,6 +150,16 @@ def test_the_truth_may_grade_what_a_verifier_that_errs_has_chosen():
     assert graded.costs == fooled.costs
 
 
+def test_a_task_that_nothing_can_check_is_graded_all_the_same():
+    bare = [Task(t.prompt, key=t.key) for t in TASKS]
+    graders = {t.key: t.verifier for t in TASKS}
+    (voted,) = compare(bare, Uniform(LETTERS), {"v": MajorityVote(k=4)}, [4], graders=graders).cells
+    (seen,) = run(strategies={"v": MajorityVote(k=4)}, budgets=[4]).cells
+    assert (voted.passed, voted.costs) == (seen.passed, seen.costs)
+    with pytest.raises(InvalidArgument, match="no verifier"):
+        compare(bare, Uniform(LETTERS), {"r": RepeatedSampling(n=4)}, [4], graders=graders)
+
+
 def test_other_budgets_than_draws_bind():
     found = run(strategies={"repeated": RepeatedSampling(n=99, batch=1)}, budgets=[2, 5],
                 unit="new_tokens")  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 
 from genwright.core import Budget, Outcome, Stop, Task, Verdict, build, child_seed, describe
 from genwright.core.runner import solve
+from genwright.search.auto import Auto
 from genwright.search.b4 import B4
 from genwright.search.best_of_n import BestOfN
 from genwright.search.majority_vote import MajorityVote
@@ -30,6 +31,7 @@ STRATEGIES = [
     BestOfN(n=12, batch=5, reliability=(0.1, 0.05)),
     MajorityVote(k=12, batch=5, reliability=(0.1, 0.05)),
     Sequential(n=12, price=0.6, reliability=(0.1, 0.05)),
+    Auto(n=12, batch=5, slack=0.0),
 ]
 GENERATOR = Uniform(range(10))
 
@@ -107,6 +109,7 @@ def test_costs_add_up_to_draws_and_checks(strategy):
     checks = isinstance(strategy, RepeatedSampling | Sequential) or (
         isinstance(strategy, BestOfN) and strategy.score == "verifier"
     )
+    checks = checks or isinstance(strategy, Auto)
     checks = checks or getattr(strategy, "reliability", None) is not None
     assert outcome.cost.verifier_calls == (len(outcome.samples) if checks else 0)
 

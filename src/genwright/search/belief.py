@@ -54,14 +54,16 @@ def draws_right(weights: Sequence[float], prior: tuple[float, float] = JEFFREYS)
     """
     if not weights:
         return []
-    p_P, log_prior_P = _share(prior)
-    weight_N = np.asarray(weights, dtype=np.float64)
-    right_PN = np.log(p_P)[:, None] + weight_N
-    either_PN = np.logaddexp(right_PN, np.log1p(-p_P)[:, None])
-    log_P = log_prior_P + either_PN.sum(axis=1)
-    total = np.logaddexp.reduce(log_P)
-    found = np.exp(np.logaddexp.reduce(log_P[:, None] + right_PN - either_PN, axis=0) - total)
+    either_P, right_PN = _draws(weights, prior)
+    found = np.exp(
+        np.logaddexp.reduce(either_P[:, None] + right_PN) - np.logaddexp.reduce(either_P)
+    )
     return cast("list[float]", np.minimum(found, 1.0).tolist())
+
+
+def draws_explained(weights: Sequence[float], prior: tuple[float, float] = JEFFREYS) -> float:
+    """Return the logarithm of the denominator: how well the weights explain the verdicts."""
+    return float(np.logaddexp.reduce(_draws(weights, prior)[0]))
 
 
 def likeliest(
@@ -138,6 +140,38 @@ def answers_right(
     Raises:
         InvalidArgument: a prior or variety not above 0.
     """
+    logs = _answers(answers, weights, prior, variety)
+    total = np.logaddexp.reduce(list(logs.values()))
+    return {v: float(np.exp(log - total)) for v, log in logs.items() if v is not None}
+
+
+def answers_explained(
+    answers: Sequence[Hashable | None],
+    weights: Sequence[float] | None = None,
+    prior: tuple[float, float] = JEFFREYS,
+    variety: float = VARIETY,
+) -> float:
+    """Return the logarithm of the sum that `answers_right` divides by."""
+    return float(np.logaddexp.reduce(list(_answers(answers, weights, prior, variety).values())))
+
+
+def _draws(
+    weights: Sequence[float], prior: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return at each point p: the log weight of p and the verdicts, and log P(right) of each."""
+    p_P, log_P = _share(prior)
+    right_PN = np.log(p_P)[:, None] + np.asarray(weights, dtype=np.float64)
+    either_PN = np.logaddexp(right_PN, np.log1p(-p_P)[:, None])
+    return log_P + either_PN.sum(axis=1), right_PN - either_PN
+
+
+def _answers(
+    answers: Sequence[Hashable | None],
+    weights: Sequence[float] | None,
+    prior: tuple[float, float],
+    variety: float,
+) -> dict[Hashable | None, float]:
+    """Return for each answer the logarithm of its P(v), and under None that of no right one."""
     _above_zero(prior)
     if not 0 < variety < inf:
         raise InvalidArgument(f"belief: variety must be above 0 and finite, got {variety}.")
@@ -150,13 +184,12 @@ def answers_right(
             votes[answer] = votes.get(answer, 0) + 1
             said[answer] = said.get(answer, 0.0) + weight
     blank = n - sum(votes.values())  # wrong draws that sit at no table
-    c_A = np.array(list(votes.values()), dtype=np.float64)
-    w_A = np.array(list(said.values()))
-    log_A = betaln(a + c_A, b + n - c_A) - np.log(variety) - gammaln(c_A)
-    log_A = log_A - gammaln(variety + n - blank - c_A) + w_A
-    none = betaln(a, b + n) - gammaln(variety + n - blank)
-    total = np.logaddexp.reduce(np.append(log_A, none))
-    return dict(zip(votes, cast("list[Any]", np.exp(log_A - total).tolist()), strict=True))
+    logs: dict[Hashable | None, float] = {}
+    for answer, c in votes.items():
+        log = betaln(a + c, b + n - c) - np.log(variety) - gammaln(c)
+        logs[answer] = float(log - gammaln(variety + n - blank - c) + said[answer])
+    logs[None] = float(betaln(a, b + n) - gammaln(variety + n - blank))
+    return logs
 
 
 def _share(prior: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

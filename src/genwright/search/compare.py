@@ -150,7 +150,7 @@ def compare(
     """Run every strategy at every budget on every task, sharing draws and checks.
 
     Args:
-        tasks: each with a key of its own and a verifier.
+        tasks: each with a key of its own, and a verifier or a grader.
         generator: what draws.
         strategies: by name; a strategy, or a function that makes one for a budget. The first is
             the baseline.
@@ -163,7 +163,7 @@ def compare(
         seed: of every run; the same for all strategies.
         workers: tasks in progress at a time.
         graders: by key of the task what grades the chosen draw; the task's verifier where it is
-            left out. For verifiers that err, give the truth here.
+            left out. Give the truth here where the verifier errs, or where a task has none.
         spec: what else to write down with the comparison.
         on_event: called with each `Event` of every run.
         on_run: called with the name of each strategy and budget as it starts.
@@ -174,7 +174,7 @@ def compare(
         UserError: whatever a strategy refuses later; what was paid is kept.
     """
     budgets = sorted(set(budgets))
-    _sound(tasks, strategies, budgets, unit)
+    _sound(tasks, strategies, budgets, unit, graders or {})
     makers: dict[str, Contender] = {name: _maker(s) for name, s in strategies.items()}
     _refuse(tasks[0], generator, makers, Budget(**{unit: budgets[0]}))  # pyright: ignore
     book = ledger if ledger is not None else Ledger()
@@ -246,6 +246,7 @@ def _sound(
     strategies: Mapping[str, Any],
     budgets: Sequence[float],
     unit: str,
+    graders: Mapping[str, Any],
 ) -> None:
     if not (tasks and strategies and budgets):
         raise InvalidArgument(
@@ -256,9 +257,9 @@ def _sound(
         raise InvalidArgument(f"compare: unit must be one of {', '.join(AMOUNTS)}, got {unit!r}.")
     if not budgets[0] > 0:
         raise InvalidArgument(f"compare: every budget must be above 0, got {budgets[0]:g}.")
-    bare = next((task for task in tasks if task.verifier is None or not task.key), None)
-    if bare is not None:
-        raise InvalidArgument(
-            f"compare: every task needs a key and a verifier, which grades what the strategies "
-            f"choose; the task {bare.key or bare.prompt!r:.80} lacks one."
-        )
+    for task in tasks:
+        if not task.key or (task.verifier is None and task.key not in graders):
+            raise InvalidArgument(
+                "compare: every task needs a key, and a verifier or grader for what the strategies "
+                f"choose; the task {task.key or task.prompt!r:.80} lacks one."
+            )

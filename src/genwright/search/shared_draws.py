@@ -73,12 +73,14 @@ class SharedDraws:
         self.tasks: list[Task[Any]] = []
         self.graders: list[RecordingVerifier] = []
         for task in tasks:
-            assert task.verifier is not None
             recorder = Recorder(run, task.key, _Quiet())
-            kept = RecordingVerifier(task.verifier, recorder)
-            grader = graders.get(task.key)
-            self.tasks.append(replace(task, verifier=_Kept(task.verifier, kept)))
-            self.graders.append(kept if grader is None else RecordingVerifier(grader, recorder))
+            grader = graders.get(task.key, task.verifier)
+            assert grader is not None
+            self.graders.append(RecordingVerifier(grader, recorder))
+            if task.verifier is not None:
+                kept = RecordingVerifier(task.verifier, recorder)
+                task = replace(task, verifier=_Kept(task.verifier, kept))
+            self.tasks.append(task)
 
     def settle(
         self, run: Run, outcomes: Sequence[Outcome[Any]]
@@ -139,10 +141,10 @@ class Charged:
         self, generator: Generator[Any], task: Task[Any], budget: Budget, seed: int
     ) -> Outcome[Any]:
         """Run it. `info["account"]` and `info["checks"]` hold the two costs."""
-        assert task.verifier is not None
-        meter = _Meter(task.verifier)
+        meter = None if task.verifier is None else _Meter(task.verifier)
         outcome = self.strategy.run(generator, replace(task, verifier=meter), budget, seed)
-        noted = {"account": outcome.cost.as_dict(), "checks": meter.cost.as_dict()}
+        checks = Cost() if meter is None else meter.cost
+        noted = {"account": outcome.cost.as_dict(), "checks": checks.as_dict()}
         return replace(outcome, info={**outcome.info, **noted})
 
 

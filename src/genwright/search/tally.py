@@ -54,7 +54,7 @@ class Tally(Generic[T]):
             )
         self.samples: Samples[T] = Samples()
         self.verdicts: list[Verdict] = []
-        """One a draw when draws are checked, else none."""
+        """One a draw, until checking stops; none where draws are not checked."""
         self.cost = Cost()
         """Draws and checks together."""
         self.task = task
@@ -82,11 +82,20 @@ class Tally(Generic[T]):
             self.cost += sum((v.cost for v in verdicts), Cost())
         return new
 
-    def room(self, wanted: int) -> int:
-        """Return how many of the wanted draws the budget allows, checks included."""
+    def stop_checking(self) -> None:
+        """Leave the draws to come unchecked."""
+        self._verifier = None
+
+    def room(self, wanted: int, *, checks: bool = True) -> int:
+        """Return how many of the wanted draws the budget allows.
+
+        Args:
+            wanted: further draws.
+            checks: whether they are to be checked, where draws are.
+        """
         n = self._budget.room(self.cost, wanted)
         calls = self._budget.verifier_calls
-        if self._verifier is None or calls is None:
+        if self._verifier is None or calls is None or not checks:
             return n
         return min(n, max(0, calls - self.cost.verifier_calls))
 
@@ -94,7 +103,7 @@ class Tally(Generic[T]):
         """Bring back draw number `chosen`, with its verdict if it was checked."""
         if chosen is None:
             return Outcome(None, self.samples, stop, info, None, self.cost)
-        verdict = self.verdicts[chosen] if self.verdicts else None
+        verdict = self.verdicts[chosen] if chosen < len(self.verdicts) else None
         return Outcome(self.samples[chosen], self.samples, stop, info, verdict, self.cost)
 
     @property

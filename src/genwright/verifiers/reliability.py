@@ -41,8 +41,23 @@ class Reliability(NamedTuple):
         verdict of `Repeat` weighs what all its checks weigh together.
         """
         passed, failed = checks(verdict)
+        return passed * self.passed + failed * self.failed
+
+    @property
+    def passed(self) -> float:
+        """What one check that passed weighs."""
+        accept, reject = self._kept()
+        return log((1 - reject) / accept)
+
+    @property
+    def failed(self) -> float:
+        """What one check that failed weighs."""
+        accept, reject = self._kept()
+        return log(reject / (1 - accept))
+
+    def _kept(self) -> tuple[float, float]:
         accept, reject = (min(max(rate, LEAST), 1 - LEAST) for rate in self)
-        return passed * log((1 - reject) / accept) + failed * log(reject / (1 - accept))
+        return accept, reject
 
 
 def checks(verdict: Verdict) -> tuple[int, int]:
