@@ -35,7 +35,10 @@ def default_thresholds(n: int = 20, largest: float = 10.0) -> tuple[float, ...]:
 class Holes(Protocol):
     """A way to leave parts of a program open."""
 
-    thresholds: tuple[float, ...]
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The most cost that may be kept, in nats, rising."""
+        ...
 
     def solve(self, tree: ProgramTree) -> NDArray[np.bool_]:
         """Return bool[thresholds, nodes]: what is kept; each row lies within the next."""
@@ -94,9 +97,10 @@ class NestedHoles:
         at = [(r, c, x) for r, (terms, _) in enumerate(rows) for c, x in terms]
         r, c, x = zip(*at, strict=True)
         matrix = coo_array((x, (r, c)), shape=(len(rows), T * V)).tocsr()
+        bounds: Any = np.array([bound for _, bound in rows])
         found: Any = milp(
             c=-np.ones(T * V),
-            constraints=LinearConstraint(matrix, -inf, [bound for _, bound in rows]),
+            constraints=LinearConstraint(matrix, -inf, bounds),
             integrality=np.ones(T * V),
             bounds=Bounds(0, 1),
         )

@@ -80,12 +80,13 @@ class ProgramTree:
     @classmethod
     def from_sql(cls, code: str, tokens: Scored = (), dialect: str = "sqlite") -> "ProgramTree":
         """Parse SQL, one statement, with sqlglot; see `from_python`."""
-        import sqlglot
+        from sqlglot import parse
+        from sqlglot.errors import SqlglotError
 
         try:
-            (statement,) = sqlglot.parse(code, read=dialect)
+            (statement,) = parse(code, read=dialect)
             found = list(_walk_sql(statement))
-        except (sqlglot.errors.SqlglotError, ValueError, RecursionError):
+        except (SqlglotError, ValueError, RecursionError):
             found = []
         offsets = [len(code[:i].encode("utf-8", "replace")) for i in range(len(code) + 1)]
         offsets.append(-1)  # of nodes without a place
@@ -173,8 +174,9 @@ _SIGNS = (ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)
 
 def _walk_sql(root: Any) -> Iterator[tuple[str, int, int, int]]:
     """Yield (label, parent, start, end) of every node, parents first; ends in characters."""
-    from sqlglot.expressions import Expression
+    from sqlglot import exp
 
+    kind: Any = exp.Expression  # pyright: ignore  # the library's types do not export it
     todo: list[tuple[Any, int]] = [(root, -1)]
     number = 0
     while todo:
@@ -183,8 +185,8 @@ def _walk_sql(root: Any) -> Iterator[tuple[str, int, int, int]]:
         children: list[Any] = []
         for name, value in sorted(node.args.items()):
             values = value if isinstance(value, list) else [value]
-            tree = [v for v in values if isinstance(v, Expression)]
-            plain = [repr(v) for v in values if v is not None and not isinstance(v, Expression)]
+            tree = [v for v in values if isinstance(v, kind)]
+            plain = [repr(v) for v in values if v is not None and not isinstance(v, kind)]
             if tree or any(word not in ("False", "''") for word in plain):
                 said.append(f"{name}={len(tree)}{''.join(plain)}")
             children += tree
