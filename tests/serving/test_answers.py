@@ -12,7 +12,7 @@ import pytest
 
 from genwright.core import child_seed
 from genwright.generators.language.remote import RemoteLM
-from genwright.steering.grammar import Regex
+from genwright.steering.grammar import Grammar, Regex
 from genwright.steering.json_schema import JsonSchema
 
 HELLO = [{"role": "user", "content": "Say hello."}]
@@ -45,6 +45,16 @@ def test_n_choices_are_the_engines_own_draws(client, tiny):
     assert answer.usage.completion_tokens == drawn.cost.new_tokens
     assert answer.usage.prompt_tokens == len(tiny.encode(HELLO))
     assert answer.usage.total_tokens == drawn.cost.new_tokens + len(tiny.encode(HELLO))
+
+
+def test_a_form_can_be_held_exactly(client, tiny):
+    words = {"structured_outputs": {"choice": ["red car", "tan cat"]}}
+    choice = words | {"steering_mode": "exact", "top_k": 0}
+    answer = chat(client, n=6, temperature=1.0, extra_body=choice)
+    form = Grammar(text='start: "red car" | "tan cat"')
+    drawn = direct(tiny, 6, temperature=1.0, top_k=0, mode="exact", constraints=(form,))
+    assert [c.message.content for c in answer.choices] == drawn.values
+    assert {c.finish_reason for c in answer.choices} == {"stop"}
 
 
 def test_every_setting_reaches_the_engine(client, tiny):

@@ -38,6 +38,8 @@ def refused(http, path="/v1/chat/completions", status=400, **body):
         ({"max_tokens": 0}, "max_tokens", "greater"),
         ({"max_tokens": "4"}, "max_tokens", "integer"),
         ({"stop": 5}, "stop", "string"),
+        ({"steering_mode": "gcd"}, "steering_mode", "exact"),
+        ({"steering_mode": "exact", "top_p": 0.5}, None, "top_p must be 1.0"),
         ({"stop": [""]}, "stop", "empty"),
         ({"messages": []}, "messages", "at least 1"),
         ({"messages": "Hi"}, "messages", "list"),

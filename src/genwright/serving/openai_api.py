@@ -5,8 +5,8 @@ narrower one, null stands for "not given", and fields that nobody knows are igno
 this API do. A field that the API knows and this server does not honour is refused unless it asks
 for nothing: an answer never silently leaves out what was asked for.
 
-The public OpenAI API reference ("Chat Completions", "Completions"). Ours: `top_k` and `min_p`, and
-the names of vLLM for constraints (`structured_outputs`, `guided_*`).
+The public OpenAI API reference ("Chat Completions", "Completions"). Ours: `top_k`, `min_p` and
+`steering_mode`, and the names of vLLM for constraints (`structured_outputs`, `guided_*`).
 """
 
 from typing import Annotated, Any, Literal, TypeVar
@@ -98,6 +98,9 @@ class Settings(Body):
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=-1, description="0 or -1 keeps all tokens")
     min_p: float | None = Field(None, ge=0, lt=1)
+    steering_mode: Literal["mask", "asap", "exact"] | None = Field(
+        None, description="how the answer is held to its form; exact: in the model's proportions"
+    )
     max_tokens: int | None = Field(None, ge=1)
     stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS, fail_fast=True)] | None = None
     stream: bool | None = None

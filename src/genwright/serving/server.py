@@ -174,6 +174,7 @@ def _settings(lm: LocalLM, body: Settings, most: int | None, logprobs: int | Non
         "min_p": body.min_p,
         "max_new_tokens": most,
         "stop": None if body.stop is None else body.stops,
+        "mode": body.steering_mode,
     }
     return replace(lm, logprobs=logprobs, **{k: v for k, v in given.items() if v is not None})
 

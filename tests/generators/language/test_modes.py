@@ -20,7 +20,8 @@ from genwright.testing import Passes
 
 WORDS = Regex(pattern="(red|tan|sky) (car|cup|cat)")
 ABC = JsonSchema(
-    schema='{"type": "object", "properties": {"k": {"enum": ["a", "bb"]}}, "additionalProperties": false}'
+    schema='{"type": "object", "properties": {"k": {"enum": ["a", "bb"]}},'
+    ' "additionalProperties": false}'
 )
 
 TASK = Task("say", Passes(lambda value: False))

@@ -132,6 +132,9 @@ class Draw:
 
     def result(self, seconds_to_joules: float) -> Sample[str]:
         """Return the finished draw."""
+        if self.walk is not None and self.finish != "stop":  # where it stood was not what it drew
+            self.tokens.clear()
+            self.data.clear()
         if self.ticket.request.watch:
             for token in self.tokens if self.walk is not None else ():
                 self._show(token)
