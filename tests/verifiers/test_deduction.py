@@ -28,6 +28,7 @@ def judged(text, premises=PREMISES, **settings):
         ("She has 5 pens.", False),
         ("Price: $1250.50", True),
         ("Discount: 20%, so 0.20 of it, and 80% or 0.8 remain", True),
+        ("80 of 100 remain", True),
         ("A share of 0.25", True),
         ("A share of 25%", True),
         ("A share of 0.3", False),
@@ -145,9 +146,15 @@ def test_checking_a_chain_ends_at_its_first_wrong_step_or_when_told_to():
 
 def test_an_undecided_step_leaves_a_chain_undecided_unless_another_fails():
     chain = CHAIN.format("by #1 #2", 7) + "\n#4. (by #3) b"
-    for replies, passed in ((["Hm", "yes"], None), (["Hm", "no"], False), (["yes", "yes"], True)):
-        verifier = PromptedStepVerifier(generator=ByStep(replies), k=1)
-        assert judge_chain(chain, verifier).passed is passed
+    for replies, passed, label in (
+        (["Hm", "yes"], None, 3),
+        (["Hm", "Hm"], None, 3),  # the first of several is shown
+        (["Hm", "no"], False, 4),
+    ):
+        verdict = judge_chain(chain, PromptedStepVerifier(generator=ByStep(replies), k=1))
+        assert (verdict.passed, verdict.evidence["label"]) == (passed, label)
+    right = judge_chain(chain, PromptedStepVerifier(generator=ByStep(["yes", "yes"]), k=1))
+    assert right.passed is True
 
 
 class ByStep:
