@@ -205,6 +205,9 @@ class FirstHeads:
         stop = stop or (Stop.COMPLETE if twist == "no reason" else Stop.BUDGET)
         if twist == "chooses its own":
             chosen = Sample("edge")
+        if twist in ("names no such part", "leaves a part out"):
+            parts = [0, 999] if twist == "names no such part" else [0]
+            chosen = Sample("a whole", info={"draws": parts})
         if twist == "earns":
             drawn = Samples(drawn.values, drawn.logprobs, [Cost()] * len(drawn))
         if twist == "hides a draw":
@@ -539,6 +542,8 @@ BROKEN = {
         ("earns", "every_draw_is_reported"),
         ("no first", "no_draw_is_made_twice"),
         ("chooses its own", "the_choice_is_one_of_the_draws"),
+        ("names no such part", "the_choice_is_one_of_the_draws"),
+        ("leaves a part out", "the_choice_is_one_of_the_draws"),
         ("no room", "a_budget_in_draws_is_exact"),
         ("no reason", "a_budget_in_draws_is_exact"),
         ("blind to tokens", "other_budgets_are_overshot_by_one_call_at_most"),
