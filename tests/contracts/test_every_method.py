@@ -569,6 +569,10 @@ def selector__b4():
     return SelectorCase(make=cls("selector", "b4"))
 
 
+def selector__soft_b4():
+    return SelectorCase(make=cls("selector", "soft_b4"))
+
+
 def selector__code_t():
     return SelectorCase(make=cls("selector", "code_t"))
 

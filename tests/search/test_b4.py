@@ -1,6 +1,6 @@
 """B4's scores are log posterior odds by integration; all selectors keep the laws of their kind."""
 
-from math import log, sqrt
+from math import lgamma, log, sqrt
 
 import numpy as np
 import pytest
@@ -51,6 +51,39 @@ def test_score_differences_are_log_posterior_odds(matrix, alpha):
     for group, weight in zip(groups, weights, strict=True):
         odds = log(weight / weights[0])
         assert group.score - groups[0].score == pytest.approx(odds, abs=1e-8)
+
+
+def counted(matrix, alpha, beta_0):
+    """The published score, cell by cell: no weights, no matrix products."""
+    scores = {}
+    for row in {tuple(r) for r in matrix.tolist()}:
+        right = [i for i, r in enumerate(matrix.tolist()) if tuple(r) == row]
+        n, m = matrix.shape
+        passes, cells = {0: 0, 1: 0}, {0: 0, 1: 0}
+        for i in range(n):
+            for j in range(m):
+                if i not in right:
+                    cells[row[j]] += 1
+                    passes[row[j]] += int(matrix[i][j])
+        terms = [
+            (sum(row) + alpha, m - sum(row) + 1),
+            (len(right) + alpha, n - len(right) + 1),
+            (passes[1] + 1, cells[1] - passes[1] + 1),
+            (passes[0] + 1, cells[0] - passes[0] + beta_0),
+        ]
+        scores[tuple(right)] = sum(lgamma(a) + lgamma(b) - lgamma(a + b) for a, b in terms)
+    return scores
+
+
+def test_a_thousand_matrices_are_scored_as_counting_cell_by_cell_does():
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        n, m = rng.integers(1, 9), rng.integers(1, 12)
+        matrix = (rng.random((n, m)) < rng.random()).astype(int)[rng.integers(0, n, n)]
+        alpha, beta_0 = rng.choice([10.0, 1e3]), rng.choice([10.0, 1e5])
+        groups = B4(alpha_xy=alpha, beta_0=beta_0).select(matrix)
+        by_hand = counted(matrix, alpha, beta_0)
+        assert {g.programs: g.score for g in groups} == pytest.approx(by_hand, abs=1e-6)
 
 
 @pytest.mark.parametrize("selector", SELECTORS)

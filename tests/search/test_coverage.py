@@ -5,12 +5,14 @@ import json
 from itertools import combinations
 from math import exp
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import betabinom
 
 from genwright.core import Budget, InvalidArgument, Task
+from genwright.core.statistics import pass_at_k
 from genwright.search.coverage import (
     Counts,
     PowerLaw,
@@ -151,3 +153,13 @@ def test_repeated_sampling_of_recorded_draws_gives_their_coverage(shared_data):
     assert all(a < b for a, b in zip(curve.values, curve.values[1:], strict=False))
     predicted = fit_power_law(curve.ks[:5], curve.values[:5]).predict(10)
     assert predicted == pytest.approx(curve.at(10), abs=0.02)
+
+
+def test_pass_at_k_is_what_evalplus_reports():
+    published = pytest.importorskip("evalplus.eval", reason="needs evalplus: pip install evalplus")
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        n = int(rng.integers(1, 200))
+        passed, k = int(rng.integers(0, n + 1)), int(rng.integers(1, n + 1))
+        (theirs,) = published.estimate_pass_at_k([n], [passed], k)
+        assert pass_at_k(n, passed, k) == pytest.approx(float(theirs), abs=1e-12)

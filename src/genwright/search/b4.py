@@ -180,10 +180,7 @@ def _consensus(matrix: ArrayLike, counts: Weights | None) -> _Sets:
             "select: every entry of matrix must be 0 or 1; leave out the programs or tests that "
             "could not be judged."
         )
-    weight_N, weight_M = (
-        _weights(what, None if counts is None else counts[axis], passes_NM.shape[axis])
-        for axis, what in enumerate(("program", "test"))
-    )
+    weight_N, weight_M = weights_of(counts, passes_NM.shape)
     members: dict[bytes, list[int]] = {}
     for i, row in enumerate(passes_NM):
         members.setdefault(row.tobytes(), []).append(i)
@@ -191,6 +188,21 @@ def _consensus(matrix: ArrayLike, counts: Weights | None) -> _Sets:
     rows_SM = passes_NM[[found[0] for found in programs]]
     n_x = np.array([weight_N[list(found)].sum() for found in programs])
     return _Sets(programs, rows_SM, n_x, rows_SM @ weight_M, weight_M)
+
+
+def weights_of(
+    counts: Weights | None, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weights of programs and tests, 1 each where none are given.
+
+    Raises:
+        InvalidArgument: not one above 0 for each.
+    """
+    weight_N, weight_M = (
+        _weights(what, None if counts is None else counts[axis], shape[axis])
+        for axis, what in enumerate(("program", "test"))
+    )
+    return weight_N, weight_M
 
 
 def _weights(what: str, given: Sequence[float] | None, n: int) -> NDArray[np.float64]:

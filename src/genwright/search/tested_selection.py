@@ -6,15 +6,15 @@ exist, `RepeatedSampling` with `UnitTests` is simpler and better.
 Drawing tests from the same model, and its prompt for them: Chen et al. 2022, "CodeT: Code
 Generation with Generated Tests", arXiv:2207.10397, Section 2. Choosing: see `b4.py`. Ours: equal
 programs and equal tests are run once and weighted by how often they were drawn; and a cell that
-could not be judged (a time-out) is not a failure: programs and tests with such cells are left out,
-worst first, until none is left.
+could not be judged (a time-out) is not a failure: `SoftB4` is told that it is unknown; for other
+selectors programs and tests with such cells are left out, worst first, until none is left.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil
-from typing import Any, cast
+from math import ceil, nan
+from typing import Any
 
 from genwright.core import (
     Budget,
@@ -30,6 +30,7 @@ from genwright.core import (
 )
 from genwright.search.asserts import read_asserts
 from genwright.search.b4 import B4, Selector, top
+from genwright.search.soft_b4 import SoftB4
 from genwright.search.tally import Tally, at_least_one
 from genwright.verifiers.sandbox import Program, Sandbox, default_sandbox
 from genwright.verifiers.unit_tests import extract_code
@@ -178,7 +179,8 @@ class TestedSelection:
         cells: Cells,
         spent: Cost,
     ) -> Outcome[Any]:
-        rows, columns = settled(cells)
+        soft = isinstance(self.selector, SoftB4)
+        rows, columns = known(cells) if soft else settled(cells)
         texts, prompt = list(programs), drawn.task.prompt
         numbers = [texts.index(self._program(prompt, value)) for value in drawn.samples.values]
         info: dict[str, Any] = {
@@ -193,7 +195,7 @@ class TestedSelection:
             return drawn.outcome(numbers.index(commonest), stop, **info)
         asserts = list(tests)
         counts = [programs[texts[i]] for i in rows], [tests[asserts[j]] for j in columns]
-        matrix = [[int(cast("bool", cells[i][j])) for j in columns] for i in rows]
+        matrix = [[_entry(cells[i][j]) for j in columns] for i in rows]
         groups = self.selector.select(matrix, counts)
         info["groups"] = [
             {"draws": [k for k, p in enumerate(numbers) if p in {rows[q] for q in g.programs}]}
@@ -236,6 +238,17 @@ def pass_matrix(
         cells.append(row + [None if unclear else False] * (len(tests) - len(row)))
         cost += Cost(verifier_calls=1, seconds=execution.seconds)
     return cells, cost
+
+
+def known(cells: Cells) -> tuple[list[int], list[int]]:
+    """Return the rows and columns that hold a known cell."""
+    rows = [i for i, row in enumerate(cells) if any(cell is not None for cell in row)]
+    columns = range(len(cells[0])) if cells else ()
+    return rows, [j for j in columns if any(row[j] is not None for row in cells)]
+
+
+def _entry(cell: bool | None) -> float:
+    return nan if cell is None else float(cell)
 
 
 def settled(cells: Cells) -> tuple[list[int], list[int]]:

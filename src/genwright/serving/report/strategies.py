@@ -3,6 +3,7 @@
 The page of `genwright compare`. Every number comes from a `search.compare.Comparison`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from genwright.core.statistics import Interval
@@ -92,7 +93,7 @@ def _against(found: Comparison) -> list[Html]:
     if not others:
         return [h("p", "One strategy alone is compared with nothing.")]
     traces: list[dict[str, Any]] = []
-    rows: list[list[object]] = []
+    rows: list[Sequence[object]] = []
     for i, name in enumerate(others, 1):
         pairs = [(c, p) for c in found.of(name) if (p := found.against(c)) is not None]
         traces.append(
