@@ -82,11 +82,11 @@ def test_the_long_chains_outvote_the_many():
 
 
 def test_a_chain_without_an_answer_takes_no_place():
-    chains = ["rambling\n" * 9, "a\nb\nThe answer is 3.", "a\nThe answer is 5."]
-    strategy = ComplexVote(n=3, top=0.5, key=MathKey(extract="answer_line"))
+    chains = ["rambling\n" * 9] * 2 + ["a\nb\nThe answer is 3.", "a\nThe answer is 5."]
+    strategy = ComplexVote(n=4, top=0.5, key=MathKey(extract="answer_line"))
     outcome = strategy.run(Scripted(chains), TASK, Budget(), 0)
-    assert (outcome.chosen.value, outcome.info["votes"]) == (chains[1], [1.0])
-    nothing = strategy.run(Scripted(["x"] * 3), TASK, Budget(), 0)
+    assert (outcome.chosen.value, outcome.info["votes"]) == (chains[2], [1.0])
+    nothing = strategy.run(Scripted(["x"] * 4), TASK, Budget(), 0)
     assert (nothing.chosen, nothing.info["agreement"]) == (None, 0.0)
 
 

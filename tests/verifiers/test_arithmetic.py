@@ -30,6 +30,9 @@ from genwright.verifiers.arithmetic import equations, numbers
         ("7 / 2 = 4", [False]),
         ("20 * 50% = 1000", [False]),
         ("$2.00 * 2 = $4.02", [False]),
+        ("0.5 + 0.5 = 1.1", [False]),  # off by one in the last place
+        ("1 / 7 = 14.3%", [True]),
+        ("1 / 7 = 20.5%", [False]),
         ("2 + 2 = 4; 2 * 2 = 5", [True, False]),
         ("2 + 2 = 4\n2 * 2 = 5", [True, False]),
     ],
@@ -46,6 +49,7 @@ def test_equations_are_read_as_people_write_them(text, holds):
         "5 + x = 7",
         "2x + 1 = 10",
         "2 apples at $3 each + $1 = $7",
+        "30 minutes + 5 hours = 5 hours and 30 minutes",
         "4 weeks * 5 hours and 30 minutes = 22 hours",
         "9**9**9**9 = 3",
         "5 / 0 = 3",

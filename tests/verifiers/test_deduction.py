@@ -113,6 +113,20 @@ def test_the_majority_of_all_27_triples_of_replies(published):
         assert (verdict.cost.draws, verdict.cost.verifier_calls) == (3, 1)
 
 
+def test_an_even_split_is_undecided_or_as_published_no_yes():
+    for published, passed in ((False, None), (True, False)):
+        generator = Scripted(["yes.", "no."])
+        verifier = PromptedStepVerifier(generator=generator, k=2, as_published=published)
+        assert verifier.check(Samples([Step(("a",), "b")]))[0].passed is passed
+
+
+def test_each_of_three_questions_has_replies_of_its_own():
+    generator = Replies(["yes"])
+    verifier = PromptedStepVerifier(generator=generator, mode="sequential", k=1)
+    assert verifier.check(Samples([Step(("a",), "b")]))[0].passed is True
+    assert [len(set(column)) for column in zip(*generator.asked, strict=True)] == [3, 1, 3]
+
+
 def test_a_prompt_holds_the_step_and_what_it_cites_alone():
     generator = Replies(["yes"] * 9)
     verifier = PromptedStepVerifier(generator=generator)

@@ -108,6 +108,10 @@ def test_annotated_chains_of_chatgpt_survive_a_round_trip(shared_data):
     assert (len(rows), refused) == (403, 1)
 
 
+def test_the_last_answer_counts():
+    assert ChainAnswer()("One answer is 3, but the final answer is 5 of 9 pens.") == "5"
+
+
 def test_final_answers_agree_with_the_record(shared_data):
     """Options, dates, words and whole numbers; the record's own reading errs too."""
     rows = read_jsonl(shared_data("reasoning/natural_program_annotated.jsonl.gz"))
