@@ -39,29 +39,28 @@ LANGUAGES = {
         Regex(pattern="00000|1[01]{4}"),
     ),
     "sygus": Language(
-        "Write one expression in the SyGuS string language that joins the variables firstname and "
-        "lastname with a space between them. Use only str.++, firstname, lastname and the constant "
-        '" ", for example (str.++ firstname firstname). Directly show the expression without '
-        "explanation.",
+        "Write one expression of the SyGuS bit-vector language for x or y, negated. Use "
+        "only bvnot, bvand, bvor, x, y and #x0, for example (bvand x #x0). Directly show the "
+        "expression without explanation.",
         Grammar(
-            text='start: half | "(str.++ " half " " half ")"\n'
-            'half: leaf | "(str.++ " leaf " " leaf ")"\n'
-            r'leaf: "firstname" | "lastname" | "\" \""'
+            text='start: leaf | "(bvnot " leaf ")" | "(bvand " leaf " " leaf ")"'
+            ' | "(bvor " leaf " " leaf ")"\n'
+            'leaf: "x" | "y" | "#x0"'
         ),
     ),
     "json": Language(
-        "Describe a random toy as one line of JSON with the keys color, size and shape. Directly "
+        "Describe a random toy as one line of JSON with the keys color, size and count. Directly "
         "show the JSON without explanation.",
         JsonSchema(
             schema=json.dumps(
                 {
                     "type": "object",
                     "properties": {
-                        "color": {"enum": ["red", "green", "blue", "black"]},
-                        "size": {"enum": ["small", "medium", "large", "tiny"]},
-                        "shape": {"enum": ["round", "square", "star", "cube"]},
+                        "color": {"enum": ["red", "green", "blue"]},
+                        "size": {"enum": ["S", "M", "L"]},
+                        "count": {"enum": [1, 2, 3, 4]},
                     },
-                    "required": ["color", "size", "shape"],
+                    "required": ["color", "size", "count"],
                     "additionalProperties": False,
                 }
             ),
