@@ -8,7 +8,7 @@ import random
 import re
 import tempfile
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from genwright.verifiers.natural_program import ChainAnswer
 
 DATES = "reasoning/date_understanding_samples.jsonl.gz"
 N, TOP, TEMPERATURE = 40, 0.5, 0.8
+WIDTH, LAYERS, TRAINING, ROUNDS = 128, 4, 400, 2
 SHOWN = "Q: {question}\nA: {answer}\n"
 STYLES = {"worked": 1, "half-worked": 2, "bare": 0}
 """Operations a line of a demonstration takes; 0 for none at all."""
@@ -42,28 +43,30 @@ class Sum(NamedTuple):
 
 
 def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
-    """Train, draw and vote; at full scale on more problems, twice, and on recorded chains."""
+    """Simulate chains; at full scale train models twice, draw, vote, and read recorded chains."""
     book = ledger or Ledger()
-    problems, rounds, training = (30, 1, 60) if scale == "smoke" else (200, 2, 400)
+    problems = [make_sum(random.Random(child_seed(seed, "simulated", i))) for i in range(100)]
+    metrics, cost = _votes(SimulatedChains(problems=tuple(problems)), problems, book, seed)
+    metrics = {f"simulated_{name}": value for name, value in metrics.items()}
+    bounds = ("simulated_gain_over_all >= 0.02", "simulated_gain_over_simple >= 0.06")
+    if scale == "smoke":
+        notes = ("simulated chains, of which the longer are right more often; no model",)
+        return ClaimResult(metrics=metrics, bounds=bounds, notes=notes, cost=cost)
     found: list[dict[str, float]] = []
-    cost = Cost()
-    for number in range(rounds):
+    for number in range(ROUNDS):
+        start = child_seed(seed, "round", number)
+        problems = [make_sum(random.Random(child_seed(start, "problem", i))) for i in range(200)]
         with tempfile.TemporaryDirectory() as folder:
-            start = child_seed(seed, "round", number)
-            model = _trained(Path(folder), training, start)
+            model = _trained(Path(folder), start)
             voted, spent = _votes(model, problems, book, start)
             prompted, more = _prompts(model, problems, book, start)
-            found.append(voted | prompted)
-            cost += spent + more
-    metrics = {name: sum(f[name] for f in found) / rounds for name in found[0]}
-    if scale == "smoke":
-        notes = ("a model hardly trained: this only tries every part",)
-        bounds = ("answered >= 0.2", "prompt_gain >= -0.1")
-        return ClaimResult(metrics=metrics, bounds=bounds, notes=notes, cost=cost)
+        found.append(voted | prompted)
+        cost += spent + more
+    metrics |= {name: sum(f[name] for f in found) / ROUNDS for name in found[0]}
     metrics |= _recorded(seed)
-    bounds = ("gain_over_all >= 0.02", "gain_over_simple >= 0.06", "prompt_gain >= 0.03")
+    bounds += ("gain_over_all >= 0.02", "gain_over_simple >= 0.06", "prompt_gain >= 0.03")
     notes = (
-        f"means of {rounds} models; the share that votes, {TOP}, was settled beforehand",
+        f"means of {ROUNDS} models; the share that votes, {TOP}, was settled beforehand",
         "recorded ChatGPT chains on dates: reported, not required; they vary little in length",
     )
     return ClaimResult(metrics=metrics, bounds=bounds, notes=notes, cost=cost)
@@ -93,7 +96,36 @@ def _worked(start: int, changes: Sequence[int], size: int) -> str:
     return "\n".join([*lines, f"The answer is {start + sum(changes)}."])
 
 
-def _trained(folder: Path, training: int, seed: int) -> LocalLM:
+@dataclass(frozen=True)
+class SimulatedChains:
+    """Chains in three styles: the more is worked out, the oftener the answer is right.
+
+    A wrong answer of a bare chain is mostly the same one: a guess has its habits.
+    """
+
+    problems: tuple[Sum, ...]
+    right: tuple[tuple[str, float], ...] = (("worked", 0.4), ("half-worked", 0.25), ("bare", 0.1))
+
+    def sample(self, prompt: str, n: int, *, seed: int, first: int = 0) -> Samples[str]:
+        """Return n chains for one of the problems."""
+        problem = next(p for p in self.problems if prompt == _prompt(p))
+        return Samples([self._chain(problem, child_seed(seed, k)) for k in range(first, first + n)])
+
+    def _chain(self, problem: Sum, seed: int) -> str:
+        rng = random.Random(seed)
+        style, chance = rng.choice(self.right)
+        answer = problem.total
+        if rng.random() >= chance:
+            habit = style == "bare" and rng.random() < 0.3
+            answer += 10 if habit else rng.choice([x for x in range(-20, 21) if x])
+        return problem.answers[style].replace(f"is {problem.total}.", f"is {answer}.")
+
+
+def _prompt(problem: Sum) -> str:
+    return f"Q: {problem.question}\nA:"
+
+
+def _trained(folder: Path, seed: int) -> LocalLM:
     """Train on sequences of three sums in one style, so that demonstrations tell the style."""
     data = []
     for number in range(4000):
@@ -108,20 +140,17 @@ def _trained(folder: Path, training: int, seed: int) -> LocalLM:
     )
     learner = Supervised(
         folder=str(folder / "trained"),
-        steps=training,
+        steps=TRAINING,
         batch=16,
         learning_rate=2e-3,
         warmup=20,
         rank=0,
         template="{prompt}",
-        save_every=training,
+        save_every=TRAINING,
     )
     model = LocalLM(model=str(start), chat=False, dtype="float32", max_new_tokens=64)
     trained = learner.fit(model, data, seed=seed)
     return replace(trained, template="{prompt}", temperature=TEMPERATURE, stop=("\n\n",))
-
-
-WIDTH, LAYERS = 128, 4
 
 
 def _answer(chain: Any) -> Hashable | None:
@@ -129,17 +158,14 @@ def _answer(chain: Any) -> Hashable | None:
     return int(said[1]) if said else None
 
 
-def _problems(n: int, seed: int) -> list[Sum]:
-    """Return problems apart from those of training."""
-    return [make_sum(random.Random(child_seed(seed, "problem", i))) for i in range(n)]
-
-
-def _votes(model: LocalLM, n: int, book: Ledger, seed: int) -> tuple[dict[str, float], Cost]:
+def _votes(
+    generator: Any, problems: Sequence[Sum], book: Ledger, seed: int
+) -> tuple[dict[str, float], Cost]:
     """Let all, the more complex half and the simpler half of the same draws vote."""
-    problems = _problems(n, seed)
-    tasks = [Task(f"Q: {p.question}\nA:", key=f"sum-{i}") for i, p in enumerate(problems)]
+    n = len(problems)
+    tasks = [Task(_prompt(p), key=f"sum-{i}") for i, p in enumerate(problems)]
     strategy = ComplexVote(n=N, top=TOP, key=_answer, batch=N)
-    found = solve(tasks, model, strategy, ledger=book, name="complexity: votes", seed=seed)
+    found = solve(tasks, generator, strategy, ledger=book, name="complexity: votes", seed=seed)
     right: dict[str, list[float]] = {"all": [], "complex": [], "simple": []}
     single, answered = 0.0, 0.0
     for outcome, problem in zip(found.outcomes, problems, strict=True):
@@ -178,14 +204,16 @@ def vote_shares(
     return found
 
 
-def _prompts(model: LocalLM, n: int, book: Ledger, seed: int) -> tuple[dict[str, float], Cost]:
+def _prompts(
+    model: LocalLM, problems: Sequence[Sum], book: Ledger, seed: int
+) -> tuple[dict[str, float], Cost]:
     """Compare prompts with the two most complex examples of a pool and with the two simplest."""
     rng = random.Random(child_seed(seed, "pool"))
     pool = []
     for _ in range(30):
         made = make_sum(rng)
         pool.append({"question": made.question, "answer": made.answers[rng.choice(list(STYLES))]})
-    problems = _problems(n, seed)
+    n = len(problems)
     metrics: dict[str, float] = {}
     cost, greedy = Cost(), replace(model, temperature=0.0)
     for prefer in ("complex", "simple"):
