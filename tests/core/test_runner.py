@@ -254,7 +254,7 @@ def test_further_checks_of_the_chosen_draw_are_recorded_and_not_made_again():
         assert found.outcomes[0].passed
         assert found.cost.verifier_calls == 1  # the verifier's own
     assert asked == ["17"]
-    (none,) = solve([task], Scripted(["17"]), Nothing()).outcomes
+    (none,) = solve([replace(task, steering=("x",))], Numbers(), Nothing()).outcomes
     assert none.info["metrics"] == {"half": 0.0, "whole": 0.0}
     assert asked == ["17"]
 

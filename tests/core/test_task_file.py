@@ -85,6 +85,10 @@ def test_steering_and_metrics_that_name_a_field_are_made_for_each_row(tmp_path):
     rows = [task.data for task in (first, second)]
     assert [c.pattern for c in task_file.constraints(rows)] == ["[0-9]+"]
     assert TaskFile.load(write(tmp_path, GOOD)).tasks()[0].steering == []
+    (tmp_path / "x.txt").touch()
+    everywhere = TaskFile.load(write(tmp_path, GOOD + STEERED + '[data]\nanswer = "x.txt"\n'))
+    assert everywhere.steered_by_row() == []  # a name of [data] is the same for every row
+    assert everywhere.constraints()[0].pattern == f"{tmp_path / 'x.txt'}|[0-9]{{2}}"
 
 
 def test_steering_by_a_field_that_a_row_lacks_or_nobody_has_names_the_line(tmp_path):

@@ -6,7 +6,7 @@ pytest.importorskip("peft")
 
 from genwright.core import Ledger, TaskFileError, UserError
 from genwright.core.task_file import TaskFile
-from genwright.learning.improve import improve, load_generator
+from genwright.learning.improve import improve, load_generator, measure_arm
 from genwright.learning.scores import markdown
 
 TASK = """
@@ -95,6 +95,20 @@ def test_the_loop_measures_trains_and_measures_and_a_second_start_does_nothing(t
     card = (tmp_path / "models" / "round1" / "README.md").read_text()
     assert table in card
     assert found.runs["after, full"] in card
+
+
+@pytest.mark.parametrize(("arm", "right"), [("free", 0.0), ("steered", 1.0), ("full", 1.0)])
+def test_steering_by_row_holds_every_arm_but_the_free_one(arm, right, tiny, tmp_path):
+    by_row = TASK.replace('"[a-z]{{2}}"', '"{{letter}}{{letter}}"', 1)
+    (tmp_path / "echo.toml").write_text(by_row.format(model=tiny))
+    task_file = TaskFile.load(tmp_path / "echo.toml")
+    generator = task_file.build("generator", task_file.generator)
+    measured = (task_file, task_file.tasks(), generator, "before", arm, Ledger(), "echo", None)
+    scores = measure_arm(*measured).scores
+    assert {group: s.metrics["right"] for group, s in scores.items()} == {
+        "one": right,
+        "two": right,
+    }
 
 
 def test_a_task_without_the_table_or_without_rows_says_so(task_file, tmp_path):
