@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genwright.core import InvalidArgument, Ledger, Task, solve
+from genwright.core import ConstraintError, InvalidArgument, Ledger, Task, solve
 from genwright.generators.language import loading
 from genwright.generators.language.local import LocalLM
 from genwright.generators.language.tries import written
@@ -130,3 +130,25 @@ def test_only_what_is_plain_data_has_a_name():
     assert written(Intersection(parts=(WORDS, ABC))) != written(Intersection(parts=(ABC, WORDS)))
     assert written(np.zeros(2)) is None
     assert written({"a": [1, None]}) == written({"a": (1, None)})
+
+
+@pytest.mark.parametrize("mode", ["mask", "asap", "exact"])
+@pytest.mark.parametrize(
+    ("constraints", "culprit"),
+    [
+        ((Regex(pattern="ab{3}"), Grammar(text='start: "abc"')), "Regex and Grammar: .*contradict"),
+        ((Regex(pattern="a{30}"),), "Regex: the shortest draw .* 30 tokens, but max_new_tokens is"),
+        ((Grammar(text="start: X\nX: /a/ & /b/"),), "Grammar: no string at all"),
+        ((Grammar(text='start: start "b"'),), "Grammar: no string at all"),
+        ((Grammar(text="start: word"),), 'unknown name: "word"'),
+    ],
+)
+def test_what_no_draw_can_satisfy_is_named_before_the_network_is_asked(
+    lm, monkeypatch, mode, constraints, culprit
+):
+    def step(chunks):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(lm.token_model, "step", step)
+    with pytest.raises(ConstraintError, match=culprit):
+        replace(lm, mode=mode, constraints=constraints).sample("say", 1, seed=0)

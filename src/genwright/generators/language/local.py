@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from genwright.core import (
     CompiledConstraint,
     Constraint,
+    ConstraintError,
     InvalidArgument,
     LogitShaper,
     Memory,
@@ -249,8 +250,13 @@ class LocalLM:
     def _steering(
         self, vocabulary: Vocabulary
     ) -> tuple[tuple[CompiledConstraint, ...], tuple[LogitShaper, ...]]:
-        compiled = tuple(_compiled(c, vocabulary) for c in self.constraints if _masks(c))
-        _check_length(compiled, self.max_new_tokens)
+        constraints = [c for c in self.constraints if _masks(c)]
+        compiled = tuple(_compiled(c, vocabulary) for c in constraints)
+        try:
+            _check_length(compiled, self.max_new_tokens)
+        except ConstraintError as error:
+            names = " and ".join(type(c).__name__ for c in constraints)
+            raise ConstraintError(f"{names}: {error}") from None
         return compiled, tuple(s for s in self.constraints if not _masks(s))
 
 
