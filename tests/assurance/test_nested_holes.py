@@ -64,6 +64,14 @@ def test_the_optimum_is_that_of_enumeration(tree, m, thresholds):
     assert kept.sum() == best_nest(tree, thresholds, m)
 
 
+def test_what_a_strict_threshold_keeps_is_kept_though_less_would_be_lost_without():
+    """Alone, 1 nat would keep the left branch and 1.5 nats the right one, in place of the left."""
+    parents, costs = [-1, 0, 1, 1, 0, 4, 4, 4, 4], [0, 1, 0, 0, 1.5, 0, 0, 0, 0]
+    strict, loose = NestedHoles(thresholds=(1.0, 1.5)).solve(tree_of(parents, costs))
+    assert (strict <= loose).all()
+    assert strict.sum() + loose.sum() == 8
+
+
 def test_the_optimum_of_a_tree_of_twelve_nodes():
     tree = tree_of(
         [-1, 0, 0, 1, 1, 2, 2, 3, 3, 5, 5, 6], [0, 1, 0.5, 1, 0.25, 0.5, 2, 0, 3, 0.25, 0.5, 1]

@@ -104,6 +104,8 @@ def test_a_token_across_two_nodes_belongs_to_the_one_that_owns_most_of_it():
     by_text = dict(zip(texts(tree), (n.cost for n in tree.nodes), strict=True))
     assert (by_text["ab"], by_text["c"]) == (1.0, 2.0)
     assert by_text["ab+c"] == 0.0
+    tree = ProgramTree.from_python("a+cd", [(b"a", -1.0), (b"+cd", -2.0)])
+    assert dict(zip(texts(tree), (n.cost for n in tree.nodes), strict=True))["cd"] == 2.0
 
 
 def test_costs_are_cut_off_at_ten_nats():

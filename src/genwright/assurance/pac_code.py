@@ -62,10 +62,9 @@ class PartialProgram:
             if not self.kept[mine]:
                 continue
             ours, others = self.tree.children[mine], other.children[theirs]
-            same = self.tree.nodes[mine].label == other.nodes[theirs].label
-            if not same or len(ours) != len(others):
+            if self.tree.nodes[mine].label != other.nodes[theirs].label:
                 return False
-            todo += zip(ours, others, strict=True)
+            todo += zip(ours, others, strict=True)  # equal labels: equally many children
         return True
 
     def __str__(self) -> str:

@@ -82,7 +82,7 @@ def _measured(pairs: Sequence[Pair], seed: int) -> dict[str, float]:
         order = np.random.default_rng(child_seed(seed, "split", split)).permutation(len(pairs))
         rows.append([x for table in (exact, greedy) for x in _split(table, order, allowed)])
     missed, kept, _, greedily = np.mean(rows, axis=0)
-    wrong = [not _whole(tree).contains(right) for tree, right in pairs]
+    wrong = [not (len(tree) and _whole(tree).contains(right)) for tree, right in pairs]
     return {
         "within": float(np.mean([row[0] <= EPSILON for row in rows])),
         "missed": missed,
@@ -118,8 +118,7 @@ def _split(
 
 
 def _whole(tree: ProgramTree) -> PartialProgram:
-    """Return a program without holes; what cannot be parsed holds nothing."""
-    return PartialProgram(tree, np.ones(max(1, len(tree)), dtype=np.bool_))
+    return PartialProgram(tree, np.ones(len(tree), dtype=np.bool_))
 
 
 def _simulated(seed: int, number: int) -> Pair:
