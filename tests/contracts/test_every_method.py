@@ -275,6 +275,13 @@ def verifier__repeat():
     return verifier("repeat", ["seven"], ["eight"], verifier=parts()[0])
 
 
+def verifier__consensus():
+    worker = cls("generator", "random_programs")(max_operations=2)
+    right = worker.sample("", 1, seed=4).values
+    settings = {"prompt": "", "seed": 4, "workers": (worker, worker, worker)}
+    return verifier("consensus", right, ["x", "v0 = x * x; v0"], **settings)
+
+
 def verifier__approximates():
     line = "v0 = x * c0; v1 = v0 + c1; v1"
     right = [f"{line} @ 3", "v0 = c0 - x; v1 = c1 / v0; v1"]
