@@ -268,8 +268,20 @@ def test_settings_that_leave_nothing_to_condition_are_refused(settings, culprit)
         sampler(**settings).sample(PROMPT, 1, seed=0)
 
 
-def test_numbers_of_a_draw_are_used_once():
-    assert walks.first_above(np.array([0.0, 0.5, 0.5, 0.0]), 0.0) == 1
-    assert walks.first_above(np.array([0.0, 0.5, 0.5, 0.0]), 0.5) == 2
-    assert walks.first_above(np.array([0.0, 0.5, 0.5, 0.0]), 1 - 2**-53) == 2
-    assert uniform(1, 2) != uniform(1, 2, 1)
+def test_every_number_of_a_draw_is_used_once(monkeypatch):
+    used = []
+    monkeypatch.setattr(walks, "uniform", lambda *names: used.append(names) or uniform(*names))
+    of = sampler("[abc]{3,4}b", sharpness=0.5)
+    trie, met = survey(of, PROMPT), 0
+    for seed in range(60):
+        used.clear()
+        race = walks.Race(trie, seed)
+        assert race.proceed() is walks.Step.END
+        assert len(set(used)) == len(used)
+        met = max(met, race.info()["prefixes"])
+    assert met > 20  # among them races with many siblings
+
+
+def test_the_inverse_takes_the_first_index_above():
+    weights = np.array([0.0, 0.5, 0.5, 0.0])
+    assert [walks.first_above(weights, u) for u in (0.0, 0.5, 1 - 2**-53)] == [1, 2, 2]
