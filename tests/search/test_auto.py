@@ -98,6 +98,14 @@ def test_forecasts_are_a_martingale_where_nothing_can_be_learnt():
     assert found == pytest.approx({1: now, 4: now})
 
 
+def test_belief_in_an_answer_that_leads_far_is_a_martingale():
+    """Six who agree, four more draws, 600 plays: the mean belief stays within 5 standard errors."""
+    view, rng = one(["a"] * 6), np.random.default_rng(3)
+    now = max(view.chances().values())
+    plays = np.array([view.play([4], 1, rng, checked=False)[4] for _ in range(600)])
+    assert abs(plays.mean() - now) < 5 * plays.std() / np.sqrt(600)
+
+
 def test_a_check_is_forecast_to_find_what_the_coverage_law_says():
     """One failure by a verifier that never errs: 1 - E[(1-p)^k] under Beta(0.5, 1.5), exactly.
 

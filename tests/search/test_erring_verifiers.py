@@ -77,6 +77,9 @@ def test_partial_credit_can_outweigh_a_doubtful_pass():
     )
     assert (plain.chosen.value, told.chosen.value) == ("f", "a")
     assert told.stop is Stop.COMPLETE
+    early = BestOfN(n=6, batch=2, reliability=(0.3, 0.0))
+    found = early.run(Scripted("fabcde"), Task("?", judge), Budget(), 0)
+    assert len(found.samples) == 6  # a full score is no reason to end before the rest is seen
 
 
 def test_verdicts_outvote_a_small_majority_and_not_a_large_one():
@@ -94,6 +97,14 @@ def test_verdicts_outvote_a_small_majority_and_not_a_large_one():
     mixed = vote("5n1", "5y2", "5y3", "7y1", reliability=(0.05, 0.05))
     assert mixed.chosen.value == "5n1"  # its answer is right, whatever was said of this draw
     assert mixed.info["chances"][0] > 0.8 > mixed.info["chances"][1]
+
+
+def test_a_lead_in_votes_does_not_end_what_verdicts_can_still_turn():
+    draws = ["5n1", "5n2", "5n3", "5n4", "7y1", "7y2"]
+    task = Task("?", Passes(lambda v: SAYS[v[1]]))
+    method = MajorityVote(k=6, batch=1, key=lambda v: v[0], reliability=(0.05, 0.05))
+    outcome = method.run(Scripted(draws), task, Budget(), seed=0)
+    assert (outcome.chosen.value, outcome.stop) == ("7y1", Stop.COMPLETE)
 
 
 def test_a_verdict_on_equal_draws_counts_once():

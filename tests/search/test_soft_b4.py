@@ -1,16 +1,19 @@
 """SoftB4 is B4 where nothing errs, and knows what to make of cells that err or are unknown."""
 
+from math import log
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.special import betaln
 
 from genwright.core import InvalidArgument
 from genwright.search.b4 import B4, top
 from genwright.search.b4_priors import evidence, fit_priors
 from genwright.search.pass_model import Theta
-from genwright.search.soft_b4 import SoftB4
+from genwright.search.soft_b4 import SoftB4, _Grid
 
 MATRICES = arrays(
     np.int64, array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.integers(0, 1)
@@ -78,6 +81,46 @@ def test_unknown_cells_cost_little_where_taking_them_for_failures_costs_much():
     assert unknown > failures + 0.01
 
 
+@settings(max_examples=50)
+@given(MATRICES, st.data())
+def test_a_state_is_scored_cell_by_cell(matrix, data):
+    accept, reject, alpha, beta = 0.1, 0.2, 10.0, 7.0
+    n, m = matrix.shape
+    hidden = data.draw(arrays(bool, matrix.shape))
+    shown = np.where(hidden, np.nan, matrix)
+    truth = data.draw(arrays(np.float64, m, elements=st.sampled_from([0.0, 1.0])))
+    selector = SoftB4(alpha_xy=alpha, beta_0=beta, reliability=(accept, reject))
+    for right, score in selector._states(_Grid.of(shown, None), truth):
+        counts = {(y, passed): 0 for y in (0, 1) for passed in (0, 1)}
+        by_hand = 0.0
+        for i, j in np.ndindex(n, m):
+            if hidden[i, j]:
+                continue
+            if right[i]:
+                chance = 1 - reject if truth[j] else accept
+                by_hand += log(chance if matrix[i, j] else 1 - chance)
+            else:
+                counts[int(truth[j]), int(matrix[i, j])] += 1
+        by_hand += betaln(truth.sum() + alpha, m - truth.sum() + 1)
+        by_hand += betaln(right.sum() + alpha, n - right.sum() + 1)
+        by_hand += betaln(counts[1, 1] + 1, counts[1, 0] + 1)
+        by_hand += betaln(counts[0, 1] + 1, counts[0, 0] + beta)
+        assert score == pytest.approx(by_hand)
+
+
+def test_a_program_that_nobody_could_judge_says_nothing_of_the_tests():
+    matrix = np.array([[1, 1, 0, 1, 0], [1, 0, 0, 1, 1], [0, 1, 1, 0, 0], [1, 1, 0, 1, 1]], float)
+    selector = SoftB4(alpha_xy=2, beta_0=2, reliability=(0.3, 0.3))
+    for weight in (1, 50):
+        grid = _Grid.of(np.vstack([matrix, np.full(5, np.nan)]), ([1, 1, 1, 1, weight], [1] * 5))
+        for row in matrix:
+            alone = selector._likelier(_Grid.of(matrix, None), row)
+            right = [selector._states(g, row) for g in (grid, _Grid.of(matrix, None))]
+            best = [max(list(states), key=lambda s: s[1])[0][:4].tolist() for states in right]
+            if best[0] == best[1]:
+                assert selector._likelier(grid, row).tolist() == alone.tolist()
+
+
 def test_a_row_that_is_all_unknown_stands_last_or_level():
     matrix = [[1, 1, 0], [1, 1, 0], [np.nan, np.nan, np.nan]]
     assert SoftB4(alpha_xy=10, beta_0=10).select(matrix)[0].programs == (0, 1)
@@ -118,11 +161,13 @@ def test_fitted_priors_explain_the_matrices_of_their_model_best():
 
 
 def test_the_evidence_is_a_probability():
-    """One program and one test, flat priors: the states that B4 ranks are those in which the
-    program is right, which has probability 1/2; over both matrices their evidence adds up to that.
+    """One program and one test: the states that B4 ranks are those in which the program is right,
+    which has probability alpha / (alpha + 1); over both matrices their evidence adds up to that.
     """
-    total = sum(np.exp(evidence(B4(alpha_xy=1, beta_0=1), ([[x]], None))) for x in (0, 1))
-    assert total == pytest.approx(0.5)
+    for alpha in (1, 2, 9):
+        selector = B4(alpha_xy=alpha, beta_0=3)
+        total = sum(np.exp(evidence(selector, ([[x]], None))) for x in (0, 1))
+        assert total == pytest.approx(alpha / (alpha + 1))
 
 
 def test_priors_need_problems_and_something_to_try():

@@ -19,6 +19,18 @@ from genwright.serving.report import writable, write_strategies
 from genwright.serving.report.sections import interval, percent, points
 from genwright.serving.report.strategies import account
 
+SHORT = {
+    "draws": "draws",
+    "prompt_tokens": "read",
+    "new_tokens": "written",
+    "network_evaluations": "NFE",
+    "verifier_calls": "checks",
+    "seconds": "s",
+    "money": "money",
+    "joules": "J",
+}
+"""Heads of the columns of costs; tokens are read and written."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -108,8 +120,10 @@ def register(app: typer.Typer) -> None:
             emit_json(_as_json(found) | {"page": str(out)})
             return
         heads = ["strategy", "budget", "right", "95%", f"less {found.strategies[0]}"]
-        rows = [[*_cells(found, cell), *_costs(found, cell)] for cell in found.cells]
-        console.print(table("", [*heads, *found.amounts], rows))
+        console.print(table("", heads, [_cells(found, cell) for cell in found.cells]))
+        heads = ["strategy", "budget", *(SHORT[amount] for amount in found.amounts)]
+        rows = [[cell.strategy, f"{cell.budget:g}", *_costs(found, cell)] for cell in found.cells]
+        console.print(table("charged for a prompt", heads, rows))
         console.print(account(found), markup=False)
         console.print(f"wrote {out}; the draws are run {found.id}", markup=False)
 
