@@ -101,13 +101,23 @@ def test_puct_by_hand():
 
 
 def test_ucb_by_hand():
-    tree = family([0.5, 0.2, 0.2], [3, 1, 1], penalties=[0.0, 0.0, 0.1])
+    tree = family([0.5, 0.2, 0.2], [3, 1, 1], penalties=[0.0, 0.1, 0.0])
     score = [0.5 + 2 * sqrt(log(5) / 3), 0.2 + 2 * sqrt(log(5))]
     assert score[1] > score[0]
-    assert UCB(c=2.0)(tree, 0) == 2
+    assert UCB(c=2.0)(tree, 0) == 3  # like the second, without its penalty
     assert UCB(c=0.0)(tree, 0) == 1
     # scaled by 10, exploration weighs a tenth: 5 + 1.46 against 2 + 2.54
     assert UCB(c=2.0, low=0.0, high=0.1)(tree, 0) == 1
+
+
+@pytest.mark.parametrize("rule", [PUCT(c=0.0), UCB(c=0.0, low=-1.0, high=1.0)])
+def test_a_leaf_in_flight_counts_as_the_worst_for_those_above_it(rule):
+    """Q of child 1 is 1.5 / 3; with a leaf below it held, (1.5 - 1) / 4 = 0.125 is below 0.3."""
+    tree = family([0.5, 0.3], [1, 1])
+    assert tree.select(rule) == 1
+    for kid in tree.expand(1, [1.0, 1.0]):
+        tree.backup(kid, 0.5)
+    assert [tree.select(rule), tree.select(rule), tree.select(rule)] == [3, 2, 4]
 
 
 def test_a_child_without_a_visit_comes_first():
