@@ -67,10 +67,10 @@ def executed(solution: str) -> Fraction | None:
         if len(expression) > LONGEST:
             return None
         try:
-            last = evaluate(expression, known)
+            value = evaluate(expression, known)
         except (InvalidArgument, ZeroDivisionError):
             return None
-        known[f"r{found[2]}"] = last
+        known[f"r{found[2]}"] = last = value
     return last
 
 
