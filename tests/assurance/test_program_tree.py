@@ -118,7 +118,9 @@ def test_what_cannot_be_parsed_has_no_nodes(code):
     assert len(ProgramTree.from_python(code)) == 0
 
 
-@pytest.mark.parametrize("code", ["SELECT FROM WHERE", "SELECT (", "'", "SELECT 1; SELECT 2"])
+@pytest.mark.parametrize(
+    "code", ["", "-- a", "SELECT FROM WHERE", "SELECT (", "'", "SELECT 1; SELECT 2"]
+)
 def test_sql_that_cannot_be_parsed_has_no_nodes(code):
     assert len(ProgramTree.from_sql(code)) == 0
 

@@ -85,7 +85,7 @@ class ProgramTree:
 
         try:
             (statement,) = parse(code, read=dialect)
-            found = list(_walk_sql(statement))
+            found = [] if statement is None else list(_walk_sql(statement))
         except (SqlglotError, ValueError, RecursionError):
             found = []
         offsets = [len(code[:i].encode("utf-8", "replace")) for i in range(len(code) + 1)]
