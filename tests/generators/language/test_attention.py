@@ -66,3 +66,13 @@ def test_mostly_padding_is_not_tiled():
     rows += [pool.branch(filled(pool, 3, seed)) for seed in range(1, 9)]
     plan = plans.Plan(pool, [Chunk(row, [1]) for row in rows])
     assert plan.tiles is None
+
+
+def test_prompts_whose_copies_would_fill_the_memory_are_not_tiled(monkeypatch):
+    pool = Pool(LAYERS, KINDS, SIZE, torch.float32, torch.device("cpu"))
+    rows = [pool.branch(filled(pool, 8, seed)) for seed in range(4)]
+    bytes_of_all = 4 * 8 * 2 * LAYERS * KINDS * SIZE * 4
+    for limit, tiled in ((bytes_of_all, True), (bytes_of_all - 1, False)):
+        monkeypatch.setattr(plans, "SHELF_BYTES", limit)
+        plan = plans.Plan(pool, [Chunk(row, [1]) for row in rows])
+        assert (plan.tiles is not None) is tiled

@@ -187,6 +187,14 @@ def test_a_prompt_that_another_begins_with_still_reads_its_last_token(model, eng
     assert d.info["tokens"] == by_hand(model, (0, 1, 2), 7, 0)
 
 
+def test_prompts_are_kept_for_reuse_up_to_a_number_of_tokens(model, engine, monkeypatch):
+    monkeypatch.setattr("genwright.generators.language.engine.KEPT_TOKENS", 6)
+    for prompt in ((0, 1, 2, 0), (1, 1), (2, 2)):
+        draws(engine, prompt=prompt, n=1)
+    assert [draws(engine, prompt=p, n=1)[0].cost.prompt_tokens for p in ((1, 1), (2, 2))] == [0, 0]
+    assert draws(engine, prompt=(0, 1, 2, 0), n=1)[0].cost.prompt_tokens == 4
+
+
 def test_a_long_prompt_is_read_in_pieces(model):
     engine = Engine(model, piece=2)
     [d] = draws(engine, prompt=(0, 1, 2, 0, 1), n=1)

@@ -28,7 +28,7 @@ class PromptCache:
         """Make room for `length` tokens."""
         room = self.keys.shape[2]
         if length > room:
-            more = (0, 0, 0, max(length, 2 * room) - room)
+            more = (0, 0, 0, length - room)  # no more than that: a prompt is read in few pieces
             self.keys, self.values = pad(self.keys, more), pad(self.values, more)
 
 
@@ -66,25 +66,23 @@ class Shelf:
         self._seated = [p if id(p) in wanted else None for p in self._seated]
         at = {id(p): i for i, p in enumerate(self._seated) if p is not None}
         free = [i for i, p in enumerate(self._seated) if p is None]
-        for prompt in prompts:
-            if id(prompt) not in at:
-                if not free:
-                    free.append(len(self._seated))
-                    self._seated.append(None)
-                seat = at[id(prompt)] = free.pop(0)
-                self._seated[seat] = prompt
-                self._copy(prompt, seat)
+        new = [prompt for prompt in prompts if id(prompt) not in at]
+        more = max(0, len(new) - len(free))
+        free += range(len(self._seated), len(self._seated) + more)
+        self._seated += [None] * more
+        self._reserve(len(self._seated), max((p.length for p in new), default=0))
+        for prompt, seat in zip(new, free, strict=False):
+            at[id(prompt)], self._seated[seat] = seat, prompt
+            for shelf, own in ((self.keys, prompt.keys), (self.values, prompt.values)):
+                shelf[:, seat, :, : prompt.length] = own[:, :, : prompt.length]
         return [at[id(p)] for p in prompts]
 
-    def _copy(self, prompt: PromptCache, seat: int) -> None:
+    def _reserve(self, seats: int, length: int) -> None:
         _, have, _, room, _ = self.keys.shape
-        if seat >= have or prompt.length > room:
-            new_seats = max(seat + 1, 2 * have) if seat >= have else have
-            new_room = -(-max(prompt.length, room) // GROW) * GROW
-            more = (0, 0, 0, new_room - room, 0, 0, 0, new_seats - have)
+        if seats > have or length > room:
+            new_room = -(-max(length, room) // GROW) * GROW
+            more = (0, 0, 0, new_room - room, 0, 0, 0, max(seats - have, 0))
             self.keys, self.values = pad(self.keys, more), pad(self.values, more)
-        for shelf, own in ((self.keys, prompt.keys), (self.values, prompt.values)):
-            shelf[:, seat, :, : prompt.length] = own[:, :, : prompt.length]
 
 
 class Pool:

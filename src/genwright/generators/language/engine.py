@@ -44,6 +44,8 @@ from genwright.generators.language.sampling import totals as _totals
 from genwright.generators.language.steered import pick
 from genwright.generators.language.walks import Step, Walk
 
+KEPT_TOKENS = 16_384
+"""Prompts are kept for reuse up to this many tokens together (46 kB each for a model of 135M)."""
 IDLE = 10.0
 """Seconds without work after which the engine's thread ends; the next request starts another."""
 
@@ -180,9 +182,13 @@ class Engine:
             cache = self.model.new_cache(None if best is None else best.cache, length)
             found = self._prompts[tokens] = _Prompt(tokens, cache, length)
         self._prompts.move_to_end(tokens)
-        for key in list(self._prompts)[: max(0, len(self._prompts) - self._keep)]:
+        held = sum(map(len, self._prompts))
+        for key in list(self._prompts)[:-1]:
+            if len(self._prompts) <= self._keep and held <= KEPT_TOKENS:
+                break
             if self._prompts[key].logits is not None:  # those who draw from it hold it themselves
                 self.model.release(self._prompts.pop(key).cache)
+                held -= len(key)
         return found
 
     def _abandon(self, error: Exception | None) -> None:

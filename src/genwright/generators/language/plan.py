@@ -17,6 +17,8 @@ from genwright.generators.language.cache import Pool, PromptCache, RowCache
 
 SPARSE = 3
 """Tiles are used while they hold at most this many places a row."""
+SHELF_BYTES = 1 << 30
+"""Tiles are used while the copies of all prompts fit into this."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,10 @@ class Plan:
     def _tiles(self) -> "Tiles | None":
         """Lay rows out by the seat of their prompt; None where that would be mostly padding."""
         b, widest = len(self.pool.rows), max(len(slots) for _, slots in self.groups)
+        keys = self.pool.keys
+        token = 2 * keys.shape[0] * keys.shape[2] * keys.shape[4] * keys.element_size()
+        if len(self.groups) * self.p * token > SHELF_BYTES:
+            return None
         if len(self.groups) * widest > SPARSE * b + 8:
             return None
         seats = self.pool.shelf.seats([prompt for prompt, _ in self.groups])
