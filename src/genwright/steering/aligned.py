@@ -175,7 +175,9 @@ def _unvisited(trie: Trie, node: Node) -> Iterator[Node]:
         yield node
         return
     row = trie.row(node)
-    for i in np.flatnonzero(~row.ends).tolist() if row is not None else ():
+    if row is None:
+        return
+    for i in np.flatnonzero(~row.ends).tolist():
         yield from _unvisited(trie, trie.child(node, int(row.tokens[i]), float(row.p[i])))
 
 
