@@ -102,11 +102,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--budgets", default="", help="only these, such as 3,10")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     told: dict[str, Any] = {"seed": args.seed, "tasks": {}}
     for name in args.tasks.split(","):
         (tasks, generator, graders), strategies, budgets = TASKS[name]()
+        budgets = [int(b) for b in args.budgets.split(",") if b] or budgets
         found = compare(
             tasks, generator, strategies, budgets, graders=graders, name=name, seed=args.seed
         )

@@ -4,7 +4,7 @@ Run `python benchmarks/flaky.py` (a table) or with `--json`. Draws: 640 predicte
 programs by CodeLlama-7B, 10 each, one right answer a prompt; the truth grades. Each method is run
 with a verifier that never errs, with one that errs either way at the rate given and is trusted,
 with the same where the method is told the rates, and where it is told them and `Repeat` asks again.
-The selectors of programs by tests run on 500 simulated pass matrices (10 programs, 30 tests, the
+The selectors of programs by tests run on simulated pass matrices (10 programs, 30 tests, the
 rates of the B4 paper's simulation) whose cells err at the same rate. Needs the data.
 """
 
@@ -39,7 +39,6 @@ METHODS: dict[str, Any] = {
     "auto": lambda rates: Auto(n=N, reliability=rates),
 }
 SELECTORS: dict[str, Any] = {"MaxPass": MaxPass(), "MBRExec": MBRExec(), "CodeT": CodeT()}
-TRIALS = 500
 
 
 def strategies(rate: float, prompts: int | None) -> list[dict[str, Any]]:
@@ -71,14 +70,14 @@ def strategies(rate: float, prompts: int | None) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def selectors(rate: float) -> list[dict[str, Any]]:
+def selectors(rate: float, trials: int) -> list[dict[str, Any]]:
     """Return a row a selector: the share of right programs chosen from clean and erring cells."""
     kinds = SELECTORS | {
         "B4": B4(alpha_xy=10, beta_0=10),
         "B4, told (SoftB4)": SoftB4(alpha_xy=10, beta_0=10, reliability=(rate, rate)),
     }
     right: dict[str, list[list[float]]] = {name: [[], []] for name in kinds}
-    for trial in range(TRIALS):
+    for trial in range(trials):
         clean, truth, _ = Theta().simulate(10, 30, seed=trial)
         if not truth.any() or truth.all():
             continue
@@ -97,9 +96,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rate", type=float, default=0.05)
-    parser.add_argument("--prompts", type=int, default=None)
+    parser.add_argument("--prompts", type=int, default=None, help="only the first")
+    parser.add_argument("--trials", type=int, default=500, help="simulated pass matrices")
     args = parser.parse_args()
-    rows, matrices = strategies(args.rate, args.prompts), selectors(args.rate)
+    rows, matrices = strategies(args.rate, args.prompts), selectors(args.rate, args.trials)
     if args.json:
         print(json.dumps({"rate": args.rate, "strategies": rows, "selectors": matrices}, indent=1))
         return
