@@ -154,14 +154,17 @@ def draw(results: dict[str, dict], path: Path) -> None:
 def main() -> None:
     """Measure, write JSON, and draw the picture where one is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--languages", default=",".join(LANGUAGES))
+    parser.add_argument("--languages", default=",".join(LANGUAGES), help="those to measure anew")
     parser.add_argument("--peer", default="", help="python of an environment with genlm-control")
     parser.add_argument("--picture", type=Path, help="SVG to write")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
-    results = {name: measured(name, given.peer) for name in given.languages.split(",")}
     given.folder.mkdir(exist_ok=True)
-    (given.folder / "aligned.json").write_text(json.dumps(results, indent=1) + "\n")
+    path = given.folder / "aligned.json"
+    results = json.loads(path.read_text()) if path.is_file() else {}
+    for name in filter(None, given.languages.split(",")):
+        results[name] = measured(name, given.peer)
+        path.write_text(json.dumps(results, indent=1) + "\n")
     for name, result in results.items():
         print(
             f"{TITLES[name]}: {result['strings']} strings, {result['prefixes']} prefixes,", end=""

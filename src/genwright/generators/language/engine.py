@@ -225,7 +225,7 @@ class Engine:
         running = [draw for draw in self._active if draw.pending]
         drafts = [self._drafted(draw) for draw in running]
         chunks = [
-            Chunk(d.cache, [*d.pending, *tree[0]], tree[1], every=len(d.pending) + len(tree[0]) > 1)
+            Chunk(d.cache, [*d.pending, *tree[0]], tree[1], every=_wanted(d) + len(tree[0]) > 1)
             for d, tree in zip(running, drafts, strict=True)
         ]
         chunks += [Chunk(p.cache, p.tokens[p.done : p.done + size]) for p, size in reading]
@@ -298,8 +298,9 @@ class Engine:
         for draw, (guesses, parents) in zip(running, drafts, strict=True):
             size = len(draw.pending)
             if draw.walk is not None:
-                self._walk(draw, logits[row : row + size])
-                row += size
+                wanted = _wanted(draw)
+                self._walk(draw, logits[row : row + wanted])
+                row += wanted
                 continue
             self._score_pending(draw, logits, totals, row)
             if guesses:
@@ -519,6 +520,11 @@ class _Walk:
             if self.parents[node] == here and self.tokens[node] == token:
                 return node
         return None
+
+
+def _wanted(draw: Draw) -> int:
+    """Return how many rows of logits are wanted of what is pending."""
+    return len(draw.pending) if draw.walk is None else walking.rows(draw, draw.walk)
 
 
 def _wants_end(draw: Draw) -> bool:

@@ -44,6 +44,15 @@ def go_on(draw: Draw, walk: Walk) -> None:
             return
 
 
+def rows(draw: Draw, walk: Walk) -> int:
+    """Return how many rows of logits are wanted: one, unless forced tokens stand at the end.
+
+    A prefix that is read again would else bring a row of the whole vocabulary for every token.
+    """
+    forced = len(draw.tokens) - len(walk.node.path())
+    return len(draw.pending) if forced else 1
+
+
 def learn(draw: Draw, walk: Walk, logits_TV: Tensor, first: int) -> None:
     """Note what the network said.
 
