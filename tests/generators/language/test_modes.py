@@ -8,7 +8,8 @@ import pytest
 from genwright.core import ConstraintError, InvalidArgument, Ledger, Task, solve
 from genwright.generators.language import loading
 from genwright.generators.language.local import LocalLM
-from genwright.generators.language.tries import written
+from genwright.generators.language.sampling import Sampling
+from genwright.generators.language.tries import Tries, written
 from genwright.search.repeated_sampling import RepeatedSampling
 from genwright.steering.compose import Intersection
 from genwright.steering.grammar import Grammar, Regex
@@ -152,3 +153,26 @@ def test_what_no_draw_can_satisfy_is_named_before_the_network_is_asked(
     monkeypatch.setattr(lm.token_model, "step", step)
     with pytest.raises(ConstraintError, match=culprit):
         replace(lm, mode=mode, constraints=constraints).sample("say", 1, seed=0)
+
+
+def test_what_a_trie_says_something_of_is_in_its_name():
+    compiled = (WORDS.compile(ALL_BYTES),)
+    told = {
+        "constraints": (WORDS,),
+        "compiled": compiled,
+        "sampling": Sampling(temperature=1.0, max_new_tokens=9, mode="exact"),
+        "memory": None,
+    }
+    changes = [
+        {},
+        {"prompt": [2]},
+        {"constraints": (ABC,), "compiled": (ABC.compile(ALL_BYTES),)},
+        {"sampling": Sampling(temperature=0.9, max_new_tokens=9, mode="exact")},
+        {"sampling": Sampling(temperature=1.0, max_new_tokens=8, mode="exact")},
+    ]
+    tries = Tries(["model", 1.0])
+    found = [tries.find(**{"prompt": [1], **told, **change}) for change in changes]
+    other = Tries(["model", 2.0]).find(prompt=[1], **told)
+    assert len({entry.name for entry in (*found, other)}) == len(changes) + 1
+    assert len({id(entry.trie) for entry in found}) == len(changes)
+    assert tries.find(prompt=[1], **told) is found[0]

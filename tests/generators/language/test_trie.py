@@ -60,7 +60,7 @@ def test_what_is_left_is_no_rounding_of_what_was_taken():
     trie = Trie()
     trie.learn(trie.root, row([1 - 1e-9, 1e-13, 1e-300]))
     trie.learn(trie.child(trie.root, 0, 1 - 1e-9), row([], []))
-    assert trie.root.bound == pytest.approx(1e-13, rel=1e-12)
+    assert trie.root.bound == pytest.approx(1e-13, rel=1e-12, abs=0)
 
 
 def test_rows_leave_when_room_is_short_and_bounds_stay():
