@@ -84,6 +84,16 @@ def test_errors_are_measured_below_the_last_place_of_the_target():
     assert at_one.low[1] == 0.0
 
 
+def third(x):
+    return mpmath.mpf(1) / 3
+
+
+def test_the_nearest_float_has_the_error_that_rounding_left():
+    """1/3 in float64 is 2^-54 / 3 too small: relatively 2^-54."""
+    table = tabulate(third, UNIT, 3, "equal")
+    assert worst(Program.parse("c0"), table, np.array([[1 / 3]]))[0] == 2.0**-54
+
+
 @pytest.mark.parametrize("fitter", [LevenbergMarquardt(), Cma(generations=5)])
 def test_a_program_without_constants_needs_no_fit(fitter):
     assert fitter.fit(Program.parse("v0 = x * x; v0"), "exp2", UNIT, seed=0).shape == (0,)

@@ -120,6 +120,22 @@ def test_elitists_keep_their_parents_and_others_do_not():
     assert last(False) == [-1, -2, -3, -4]
 
 
+def test_copies_do_not_fill_the_population():
+    prompts = []
+
+    class Coarse:
+        def sample(self, prompt, n, *, seed, first=0):
+            prompts.append(prompt)
+            return Samples([i % 3 for i in range(n)])
+
+    class Itself:
+        def check(self, samples):
+            return [Verdict.fail({"objectives": [float(v), 0.0]}) for v in samples.values]
+
+    NSGA2(parents=5, children=9, generations=3).run(Coarse(), Task([7], Itself()), Budget(), seed=0)
+    assert prompts == [[7], [2, 1, 0], [2, 1, 0]]
+
+
 def test_it_stands_by_a_draw_that_passed():
     class Some:
         def check(self, samples):
