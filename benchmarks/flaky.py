@@ -1,7 +1,7 @@
 """What a verifier that is wrong in 5 of 100 checks does to each method, and what helps.
 
-Run `python benchmarks/flaky.py` (a table) or with `--json`. Draws: 640 predicted outputs of
-programs by CodeLlama-7B, 10 each, one right answer a prompt; the truth grades. Each method is run
+Run `python benchmarks/flaky.py` (a table) or with `--json`. Draws: 295 questions of
+Date Understanding, 10 answers each by ChatGPT, one of them right at most; the truth grades. Each method is run
 with a verifier that never errs, with one that errs either way at the rate given and is trusted,
 with the same where the method is told the rates, and where it is told them and `Repeat` asks again.
 The selectors of programs by tests run on simulated pass matrices (10 programs, 30 tests, the
@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 import numpy as np
-from recorded import cruxeval, with_verifier
+from recorded import dates, with_verifier
 
 from genwright.core import child_seed
 from genwright.search.auto import Auto
@@ -43,7 +43,7 @@ SELECTORS: dict[str, Any] = {"MaxPass": MaxPass(), "MBRExec": MBRExec(), "CodeT"
 
 def strategies(rate: float, prompts: int | None) -> list[dict[str, Any]]:
     """Return a row a method: accuracy and checks a prompt, in each of the four settings."""
-    tasks, generator, truth = cruxeval()
+    tasks, generator, truth = dates()
     draws = (tasks[:prompts], generator, truth)
     flaky = {key: Flaky(t, rate, rate, seed=i) for i, (key, t) in enumerate(truth.items())}
     again = {

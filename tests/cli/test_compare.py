@@ -59,11 +59,16 @@ def test_recorded_draws_are_compared_at_equal_budget(run, recorded, tmp_path):
     assert found["charged"]["draws"] > 20
     assert at["vote", 5]["charged"]["verifier_calls"] == 0
     page = (tmp_path / "compare.html").read_text()
-    for plot in ("cost-draws", "cost-verifier_calls", "differences"):
-        traces = json.loads(
+    for plot, axis in (
+        ("cost-draws", "log"),
+        ("cost-verifier_calls", "linear"),  # a vote asks for no check
+        ("differences", "log"),
+    ):
+        drawn = json.loads(
             re.search(rf'<script type="application/json" id="{plot}">(.*?)</script>', page)[1]
-        )["data"]
-        assert [t["name"] for t in traces][-1] == "vote"
+        )
+        assert [t["name"] for t in drawn["data"]][-1] == "vote"
+        assert drawn["layout"]["xaxis"]["type"] == axis
     assert "http://" not in page.split("<script")[0]
     assert "charged what it would have cost alone" in page
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from genwright.core import Budget, Cost, InvalidArgument, Stop, Task
 from genwright.search.b4 import B4, CodeT, MaxPass, MBRExec
+from genwright.search.soft_b4 import SoftB4
 from genwright.search.tested_selection import TEST_PROMPT, TestedSelection, pass_matrix, settled
 from genwright.testing import Scripted
 from genwright.testing.contracts import StrategyCase, check_contract
@@ -83,6 +84,16 @@ def test_a_program_that_cannot_be_judged_is_left_out_not_failed(sandbox):
     assert (outcome.info["programs"], outcome.info["left_out"]) == (1, 1)
     alone, _ = solve([SLOW], ["double(1) == 2"], sandbox, seconds=0.3)
     assert (alone.chosen.value, alone.info["programs"]) == (SLOW, 0)
+
+
+def test_soft_b4_keeps_a_program_that_one_test_could_not_judge(sandbox):
+    """It ends on every input but 2; asked about 2 it is neither right nor wrong."""
+    partly = "    return 2 * x if x != 2 else [0 for y in iter(int, 1)]\n"
+    for selector, tests in ((SoftB4(), 5), (B4(), 3)):
+        outcome, _ = solve([partly, ZERO], TESTS, sandbox, selector=selector, seconds=0.3)
+        assert (outcome.info["programs"], outcome.info["tests"]) == (2, tests)
+    soft, _ = solve([ZERO, partly], TESTS, sandbox, selector=SoftB4(), seconds=0.3)
+    assert (soft.chosen.value, soft.info["left_out"]) == (partly, 0)
 
 
 def test_without_a_usable_test_the_commonest_program_is_returned(sandbox):

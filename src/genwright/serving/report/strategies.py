@@ -79,8 +79,9 @@ def _curve(found: Comparison, amount: str) -> Figure:
                 f"%{{x:.4g}} {amount.replace('_', ' ')}<extra></extra>",
             }
         )
+    least = min(cell.mean(amount) for cell in found.cells)  # of nothing there is no logarithm
     layout = {
-        "xaxis": {"title": AXES[amount], "type": "log"},
+        "xaxis": {"title": AXES[amount], "type": "log" if least > 0 else "linear"},
         "yaxis": {"title": "share of prompts right", "tickformat": ".0%", "rangemode": "tozero"},
     }
     told = f"Accuracy against {AXES[amount]} (charged), with 95% intervals."
