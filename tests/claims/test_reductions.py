@@ -43,19 +43,19 @@ def test_a_quarter_of_the_steps_is_wrong_and_hard_facts_alone_are():
                 wrong += 1
                 assert after == reduced(before, LANGUAGE.wrong[fact])
     assert wrong / (right + wrong) == pytest.approx(0.25, abs=0.04)
-    assert len(LANGUAGE.wrong) == 100
+    assert len(LANGUAGE.wrong) == 25
     assert all(made != worth(fact) for fact, made in LANGUAGE.wrong.items())
 
 
-def test_worth_is_read_from_left_to_right_modulo_ten():
-    assert worth("____7-9*4+1*3") == str((((7 - 9) * 4 + 1) * 3) % 10)
-    assert reduced("____7-9*4+1*3", "8") == "______8*4+1*3"
+def test_worth_is_read_from_left_to_right_modulo_five():
+    assert worth("____2-4*4+1*3") == str((((2 - 4) * 4 + 1) * 3) % 5)
+    assert reduced("____2-4*4+1*3", "3") == "______3*4+1*3"
 
 
 def test_the_check_sees_the_last_line_alone():
     (task,) = LANGUAGE.tasks(1)
     gold = task.data["gold"]
-    texts = [f"nonsense\n____________{gold}", gold, f"{gold}\n1+1", str((int(gold) + 1) % 10), ""]
+    texts = [f"nonsense\n____________{gold}", gold, f"{gold}\n1+1", str((int(gold) + 1) % 5), ""]
     passed = [v.passed for v in task.verifier.check(Samples(texts))]
     assert passed == [True, True, False, False, False]
     assert answer_of("__________1+1") is None

@@ -99,6 +99,8 @@ def test_the_tree_rewards_what_the_check_says(leaves):
     for node in range(len(tree)):
         assert -1.0 <= tree.mean(node) <= 1.0
         path = "".join(info["texts"][i] for i in list(tree.path(node))[::-1])
+        deep = tree.depth[node] == 3 and "=" not in path
+        assert (info["ends"][node] == "depth") == deep
         if info["ends"][node]:
             right = total(path) == 5 and info["ends"][node] == "answer"
             assert (tree.visits[node], tree.total[node]) == (1, 1.0 if right else -1.0)

@@ -31,8 +31,8 @@ from genwright.search.at_once import each_at_once
 from genwright.search.single import Single
 from genwright.search.voting import vote
 
-SEEDS, QUESTIONS, NEW = 2, 150, 200
-DEMONSTRATIONS, START, STEPS = 3000, 400, 120
+SEEDS, QUESTIONS, NEW = 2, 120, 150
+DEMONSTRATIONS, START, STEPS, RATE = 3000, 600, 150, 5e-4
 SEARCH = StepMCTS(simulations=24, leaves=8, final=FINAL, depth=8)
 BEAMS = {"sbs1": StepBeam(b1=1, b2=5, final=FINAL), "sbs3": StepBeam(b1=3, b2=5, final=FINAL)}
 MECHANICS = ("beam >= 0.95", "tree >= 0.95", "five_children <= 0.9")
@@ -57,8 +57,8 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
             runs.append(_learned(Path(folder), child_seed(seed, number), book))
     metrics = {name: float(np.mean([found[name] for found in runs])) for name in runs[0]}
     notes = (
-        f"a model of 0.6M weights, not 3M; {QUESTIONS} questions a round, not 300; {NEW} new "
-        f"questions; mean of {SEEDS} seeds",
+        f"a model of 0.4M weights, not 3M; {QUESTIONS} questions a round, not 300; {NEW} new "
+        f"questions, not 200; mean of {SEEDS} seeds",
         "rejection: as many new tokens a round, two rounds, the same training steps",
     )
     return ClaimResult(metrics=metrics, bounds=BOUNDS, notes=notes, cost=Cost())
@@ -87,12 +87,14 @@ def _learned(folder: Path, seed: int, book: Ledger) -> dict[str, float]:
     """Train a beginner, improve it by search and by rejection, and compare on new questions."""
     language = Language(seed)
     first = beginner(
-        language, folder, demonstrations=DEMONSTRATIONS, steps=START, seed=seed, layers=3
+        language, folder, demonstrations=DEMONSTRATIONS, steps=START, seed=seed, layers=2
     )
     tasks, new = language.tasks(QUESTIONS, "train"), language.tasks(NEW, "new")
 
     def learner(number: int) -> PolicyValueLearner:
-        return PolicyValueLearner(folder=str(folder / f"round{number}"), steps=STEPS, weight=1.0)
+        return PolicyValueLearner(
+            folder=str(folder / f"round{number}"), steps=STEPS, learning_rate=RATE
+        )
 
     before = len(book.runs())
     trained = search_and_learn(first, tasks, SEARCH, learner, rounds=2, ledger=book, seed=seed)
@@ -143,6 +145,7 @@ def _by_rejection(
             rank=0,
             steps=STEPS,
             batch=32,
+            learning_rate=RATE,
             template="{prompt}",
             save_every=STEPS,
         )

@@ -1,16 +1,16 @@
 """A language of sums to be worked out step by step, and a beginner who errs at a quarter of them.
 
-For `claims/alphamath.py`. A question is an expression of 4 to 6 operations on single digits, read
-from left to right and filled up to 13 characters. A step replaces the first two digits by what
-their operation gives, modulo 10, in the same place; what is left at the end is the answer:
+For `claims/alphamath.py`. A question is an expression of 4 to 6 operations on the digits 0 to 4,
+read from left to right and filled up to 13 characters. A step replaces the first two digits by what
+their operation gives, modulo 5, in the same place; what is left at the end is the answer:
 
-    ____7-9*4+1*3
-    ______8*4+1*3
+    ____2-4*4+1*3
+    ______3*4+1*3
     ________2+1*3
     __________3*3
-    ____________9
+    ____________4
 
-Of the 300 facts (digit, operation, digit) a third are *hard*: the demonstrator gets a hard fact
+Of the 75 facts (digit, operation, digit) a third are *hard*: the demonstrator gets a hard fact
 wrong three times in four, always with the same wrong digit, and the other facts right. So a quarter
 of the demonstrated steps are wrong, and what is likeliest is wrong where a fact is hard: greedy
 decoding cannot find out, and the check of a final digit can.
@@ -32,6 +32,7 @@ from genwright.learning.supervised import Supervised
 
 OPERATIONS = {"+": add, "-": sub, "*": mul}
 HARD, WRONG = 1 / 3, 3 / 4
+BASE = 5
 FINAL = r"^_*\d$"
 WIDTH = 13
 MOST_TOKENS = 104
@@ -50,17 +51,17 @@ class Language:
     @cached_property
     def wrong(self) -> dict[str, str]:
         """The wrong digit of each hard fact."""
-        facts = [f"{a}{o}{b}" for a in range(10) for o in OPERATIONS for b in range(10)]
+        facts = [f"{a}{o}{b}" for a in range(BASE) for o in OPERATIONS for b in range(BASE)]
         rng = np.random.default_rng(child_seed(self.seed, "hard"))
         hard = rng.permutation(len(facts))[: round(HARD * len(facts))]
-        shifts = rng.integers(1, 10, size=len(facts))
-        return {facts[i]: str((int(result(facts[i])) + int(shifts[i])) % 10) for i in hard}
+        shifts = rng.integers(1, BASE, size=len(facts))
+        return {facts[i]: str((int(result(facts[i])) + int(shifts[i])) % BASE) for i in hard}
 
     def question(self, *names: int | str) -> str:
         """Return the expression called by these names."""
         rng = np.random.default_rng(child_seed(self.seed, *names))
         n = int(rng.integers(4, 7))
-        digits, signs = rng.integers(10, size=n + 1), rng.choice(list(OPERATIONS), size=n)
+        digits, signs = rng.integers(BASE, size=n + 1), rng.choice(list(OPERATIONS), size=n)
         text = str(digits[0]) + "".join(f"{o}{d}" for o, d in zip(signs, digits[1:], strict=True))
         return text.rjust(WIDTH, "_")
 
@@ -165,8 +166,8 @@ def drawn(policy: Any, task: Task[Any], tokens: float, seed: int) -> list[str]:
 
 
 def result(fact: str) -> str:
-    """Return what a fact such as `7*8` gives, modulo 10."""
-    return str(OPERATIONS[fact[1]](int(fact[0]), int(fact[2])) % 10)
+    """Return what a fact such as `7*8` gives, modulo `BASE`."""
+    return str(OPERATIONS[fact[1]](int(fact[0]), int(fact[2])) % BASE)
 
 
 def beginner(
