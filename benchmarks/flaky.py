@@ -1,9 +1,10 @@
 """What a verifier that is wrong in 5 of 100 checks does to each method, and what helps.
 
-Run `python benchmarks/flaky.py` (a table) or with `--json`. Draws: 295 questions of
-Date Understanding, 10 answers each by ChatGPT, one of them right at most; the truth grades. Each method is run
-with a verifier that never errs, with one that errs either way at the rate given and is trusted,
-with the same where the method is told the rates, and where it is told them and `Repeat` asks again.
+Run `python benchmarks/flaky.py` (a table) or with `--json`. Draws: 295 questions of Date
+Understanding, 10 answers each by ChatGPT, one of them right at most; the truth grades. Each method
+is run with a verifier that never errs, with one that errs either way at the rate given and is
+trusted, with the same where the method is told the rates, and where it is told them and `Repeat`
+asks again.
 The selectors of programs by tests run on simulated pass matrices (10 programs, 30 tests, the
 rates of the B4 paper's simulation) whose cells err at the same rate. Needs the data.
 """
@@ -44,25 +45,29 @@ SELECTORS: dict[str, Any] = {"MaxPass": MaxPass(), "MBRExec": MBRExec(), "CodeT"
 def strategies(rate: float, prompts: int | None) -> list[dict[str, Any]]:
     """Return a row a method: accuracy and checks a prompt, in each of the four settings."""
     tasks, generator, truth = dates()
-    draws = (tasks[:prompts], generator, truth)
-    flaky = {key: Flaky(t, rate, rate, seed=i) for i, (key, t) in enumerate(truth.items())}
-    again = {
-        key: Repeat(
-            verifier=Flaky(t, rate, rate, seed=i), reliability=(rate, rate), doubt=0.005, most=7
-        )
-        for i, (key, t) in enumerate(truth.items())
-    }
+    tasks = tasks[:prompts]
+    draws = (tasks, generator, truth)
+
+    numbers = {task.key: i for i, task in enumerate(tasks)}
+
+    def errs() -> dict[str, Flaky[Any]]:  # new for every setting, so that all see the same errors
+        return {key: Flaky(truth[key], rate, rate, seed=i) for key, i in numbers.items()}
+
+    both = (rate, rate)
     settings = {
         "never errs": (truth, None),
-        "trusted": (flaky, None),
-        "told": (flaky, (rate, rate)),
-        "told, asked again": (again, (rate, rate)),
+        "trusted": (errs(), None),
+        "told": (errs(), both),
+        "told, asked again": (
+            {key: Repeat(verifier=v, reliability=both) for key, v in errs().items()},
+            both,
+        ),
     }
     rows: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS}
     for setting, (verifiers, rates) in settings.items():
-        tasks, generator, graders = with_verifier(draws, verifiers)
+        checked, generator, graders = with_verifier(draws, verifiers)
         made = {name: make(rates) for name, make in METHODS.items()}
-        found = compare(tasks, generator, made, [N], graders=graders, name=setting)
+        found = compare(checked, generator, made, [N], graders=graders, name=setting)
         for cell in found.cells:
             assert cell.accuracy is not None
             rows[cell.strategy][setting] = cell.accuracy.estimate
