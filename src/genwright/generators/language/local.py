@@ -140,17 +140,13 @@ class LocalLM:
         self, prompt: Prompt, n: int, *, seed: int, first: int = 0
     ) -> Iterator[tuple[int, Sample[str]]]:
         """Yield (index of the draw, draw) in the order of finishing; leaving early cancels."""
+        ticket = self.submit(prompt, n, seed=seed, first=first)
         try:
-            yield from self.submit(prompt, n, seed=seed, first=first)
+            yield from ticket
         finally:
-            self._remember(prompt)
-
-    def _remember(self, prompt: Prompt) -> None:
-        """Leave what was learnt in the memory."""
-        if self.memory is not None and self.mode != "mask":
-            entry = self._trie(self.encode(prompt))
-            if entry.name:
-                self.memory.remember(entry.name, entry.trie.fresh_records())
+            trie = ticket.request.trie
+            if self.memory is not None and trie.name:
+                self.memory.remember(trie.name, trie.fresh_records())
 
     def _trie(self, ids: Sequence[int]) -> Any:
         loaded = self._load()

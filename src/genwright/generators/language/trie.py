@@ -103,6 +103,8 @@ class Trie:
 
     def __init__(self, room: int = ROOM) -> None:
         self.root: Final = Node(None, -1, 1.0)
+        self.name = ""
+        """Under which it is remembered; none where nothing but the process could know it again."""
         self.visited = 0
         """Prefixes that the network was asked about."""
         self.wanted: deque[Node] = deque()

@@ -17,7 +17,7 @@ from genwright.core import CompiledConstraint, Constraint, Memory, codec
 from genwright.generators.language.sampling import Sampling
 from genwright.generators.language.trie import Trie
 
-KEPT = 8
+KEPT = 16
 """Tries that one model keeps, the last used ones."""
 
 _DECIDES = ("genwright", "llguidance", "xgrammar", "torch", "transformers")
@@ -72,6 +72,7 @@ class Tries:
                 if all(text is not None for text in told):
                     name = codec.digest([*_versions(), *self._model, list(prompt), told, settings])
                 entry = Entry(Trie(), name, compiled)
+                entry.trie.name = name
                 if memory is not None and name:
                     entry.trie.restore(memory.recall(name))
             self._kept[key] = entry
