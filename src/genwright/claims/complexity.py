@@ -28,7 +28,7 @@ from genwright.verifiers.natural_program import ChainAnswer
 
 DATES = "reasoning/date_understanding_samples.jsonl.gz"
 N, TOP, TEMPERATURE = 40, 0.5, 0.8
-WIDTH, LAYERS, TRAINING, ROUNDS = 128, 4, 400, 2
+WIDTH, LAYERS, TRAINING, ROUNDS = 128, 3, 1500, 2
 SHOWN = "Q: {question}\nA: {answer}\n"
 STYLES = {"worked": 1, "half-worked": 2, "bare": 0}
 """Operations a line of a demonstration takes; 0 for none at all."""
@@ -73,17 +73,16 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
 
 
 def make_sum(rng: random.Random) -> Sum:
-    """Return a story of three to five steps; no total leaves 5..99."""
-    total = start = rng.randrange(10, 50)
+    """Return a story of three to five steps; no total leaves 1..29."""
+    total = start = rng.randrange(5, 20)
     changes: list[int] = []
     for _ in range(rng.randrange(3, 6)):
-        allowed = [x for x in range(-29, 30) if abs(x) > 1 and 5 <= total + x <= 99]
+        allowed = [x for x in range(-9, 10) if abs(x) > 1 and 1 <= total + x <= 29]
         changes.append(rng.choice(allowed))
         total += changes[-1]
     told = "".join(f" Gets {x}." if x > 0 else f" Gives {-x}." for x in changes)
-    name, thing = rng.choice(("Ann", "Ben", "Cleo", "Dan")), rng.choice(("pens", "coins", "cards"))
     answers = {style: _worked(start, changes, size) for style, size in STYLES.items()}
-    return Sum(f"{name} has {start} {thing}.{told}", answers, total)
+    return Sum(f"{rng.choice(('Ann', 'Ben', 'Cleo', 'Dan'))} has {start}.{told}", answers, total)
 
 
 def _worked(start: int, changes: Sequence[int], size: int) -> str:
@@ -128,7 +127,7 @@ def _prompt(problem: Sum) -> str:
 def _trained(folder: Path, seed: int) -> LocalLM:
     """Train on sequences of three sums in one style, so that demonstrations tell the style."""
     data = []
-    for number in range(4000):
+    for number in range(6000):
         rng = random.Random(child_seed(seed, "row", number))
         style = rng.choice(list(STYLES))
         sums = [make_sum(rng) for _ in range(3)]
@@ -136,13 +135,13 @@ def _trained(folder: Path, seed: int) -> LocalLM:
         data.append({"prompt": "Q:", "completion": text.removeprefix("Q:")})
     texts = [row["completion"] for row in data[:500]]
     start = untrained(
-        folder / "untrained", texts, vocabulary=340, width=WIDTH, layers=LAYERS, seed=seed
+        folder / "untrained", texts, vocabulary=300, width=WIDTH, layers=LAYERS, seed=seed
     )
     learner = Supervised(
         folder=str(folder / "trained"),
         steps=TRAINING,
         batch=16,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         warmup=20,
         rank=0,
         template="{prompt}",
