@@ -138,6 +138,13 @@ def test_resuming_a_run_of_a_comparison_names_the_command(run, recorded):
         assert "--limit 2" in told
 
 
+def test_a_report_on_a_run_of_a_comparison_says_how_to_make_it_again(run, recorded, tmp_path):
+    found = compare(run, recorded, "--json", budgets="5").json
+    voted = next(c["run"] for c in found["cells"] if c["strategy"] == "vote")
+    assert run("report", voted, "--out", "r.html").code == 0
+    assert "genwright compare t.toml --strategies" in (tmp_path / "r.html").read_text()
+
+
 @pytest.fixture
 def measured(run, recorded, tmp_path):
     voting = 'method = "majority_vote"\nbatch = 2'

@@ -3,6 +3,7 @@
 import pytest
 
 from genwright.core import Budget, TaskFileError
+from genwright.search.alphamath import StepBeam, StepMCTS
 from genwright.search.b4 import B4, CodeT
 from genwright.search.best_of_n import BestOfN
 from genwright.search.contenders import MANY, contenders
@@ -34,6 +35,13 @@ def test_programs_and_tests_share_it(draws, n, m):
     assert made("b4,codet", draws=draws) == [
         TestedSelection(n=n, m=m, selector=B4()),
         TestedSelection(n=n, m=m, selector=CodeT()),
+    ]
+
+
+def test_searches_of_steps_have_short_names_and_spend_what_the_budget_allows():
+    assert made("beam:b1=2,mcts:children=3", draws=6) == [
+        StepBeam(b1=2),
+        StepMCTS(children=3),
     ]
 
 

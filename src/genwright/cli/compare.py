@@ -16,8 +16,8 @@ from genwright.learning.improve import steer
 from genwright.search.compare import Comparison, compare
 from genwright.search.contenders import contenders
 from genwright.serving.report import writable, write_strategies
-from genwright.serving.report.sections import interval, percent, points
 from genwright.serving.report.strategies import account
+from genwright.serving.report.wording import interval, percent, points
 
 SHORT = {
     "draws": "draws",

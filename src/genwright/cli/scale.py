@@ -11,7 +11,7 @@ from genwright.core.ledger import Ledger
 from genwright.serving.report import read_run
 from genwright.serving.report.curve import Curve, curve
 from genwright.serving.report.facts import RunFacts
-from genwright.serving.report.sections import percent
+from genwright.serving.report.wording import percent
 
 
 def register(app: typer.Typer) -> None:

@@ -23,6 +23,8 @@ SHORT: Mapping[str, Mapping[str, Any]] = {
     "best": {"method": "best_of_n"},
     "b4": {"method": "tested_selection", "selector": {"method": "b4"}},
     "codet": {"method": "tested_selection", "selector": {"method": "code_t"}},
+    "beam": {"method": "step_beam"},
+    "mcts": {"method": "step_mcts"},
 }
 """Short names, and the tables they stand for."""
 

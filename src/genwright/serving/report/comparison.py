@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from genwright.core import Cost, codec
 from genwright.core.statistics import Interval, McNemar, mcnemar, paired_bootstrap, wilson
-from genwright.serving.report.facts import RunFacts, TaskFact
+from genwright.serving.report.facts import RunFacts, TaskFact, rate
 from genwright.serving.report.figures import figure, rates_plot
 from genwright.serving.report.markup import Html, h, join, table
-from genwright.serving.report.sections import interval, percent, points, rate
+from genwright.serving.report.wording import interval, percent, points
 
 RESAMPLES = 2000
 """Of the paired bootstrap; it moves an end of the interval by a tenth of its width at most."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from genwright.core import Cost, RunState, Stop, codec
 from genwright.core.cost import AMOUNTS
 from genwright.core.run import Run
+from genwright.core.statistics import Interval, wilson
 
 Status = Literal["passed", "failed", "undecided", "unchecked", "unfinished"]
 """What a verifier said of a draw or a task; a task that has no outcome yet is unfinished."""
@@ -159,6 +160,13 @@ def read_run(run: Run) -> RunFacts:
         metrics=run.metrics(),
         items={row["split"]: row["n"] for row in splits},
     )
+
+
+def rate(tasks: list[TaskFact]) -> Interval | None:
+    """Return the share passed of the decided tasks; None where none was decided."""
+    passed = sum(t.status == "passed" for t in tasks)
+    decided = passed + sum(t.status == "failed" for t in tasks)
+    return wilson(passed, decided) if decided else None
 
 
 def group_of(task: str) -> str:

@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping
 
 from genwright.core import Cost, RunState
-from genwright.core.statistics import Interval, wilson
 from genwright.serving.report.curve import Curve, curve
 from genwright.serving.report.examples import examples
-from genwright.serving.report.facts import RunFacts, TaskFact
+from genwright.serving.report.facts import RunFacts, rate
 from genwright.serving.report.figures import (
     STATUSES,
     coverage_plot,
@@ -19,6 +18,7 @@ from genwright.serving.report.figures import (
 from genwright.serving.report.markup import Html, h, join, table
 from genwright.serving.report.setup import setup, summary
 from genwright.serving.report.training import training
+from genwright.serving.report.wording import duration, interval, percent
 
 JOULES = {
     "": "not recorded",
@@ -54,37 +54,6 @@ def state_badge(facts: RunFacts) -> Html:
     return h("span", facts.state.value, class_=f"badge {facts.state.value}")
 
 
-def rate(tasks: list[TaskFact]) -> Interval | None:
-    """Return the share passed of the decided tasks; None where none was decided."""
-    passed = sum(t.status == "passed" for t in tasks)
-    decided = passed + sum(t.status == "failed" for t in tasks)
-    return wilson(passed, decided) if decided else None
-
-
-def percent(value: float) -> str:
-    """Return a share in percent: whole ones, but tenths near the ends."""
-    return f"{value:.0%}" if 0.095 <= value <= 0.905 or value in (0, 1) else f"{value:.1%}"
-
-
-def interval(found: Interval | None) -> str:
-    """Return the ends of an interval."""
-    return "" if found is None else f"{percent(found.low)} – {percent(found.high)}"
-
-
-def points(share: float) -> str:
-    """Return a difference of shares in percentage points, with its sign."""
-    told = 100 * share
-    return f"{told:+.1f}".replace("-", "−") if round(told, 1) else "0.0"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them."""
-    if seconds < 100:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def reproduce(facts: RunFacts) -> tuple[str, str]:
     """Return (a command, what it supposes) that makes a run like this one again."""
     run = facts.run
@@ -99,6 +68,10 @@ def reproduce(facts: RunFacts) -> tuple[str, str]:
         question = next(iter(facts.tasks.values()), None)
         words = ["genwright", "ask", task, str(question.prompt) if question else "QUESTION"]
         return shlex.join([*words, "--seed", str(run.seed)]), supposes
+    if stage.startswith("compare"):
+        pool = run.ledger.run(run.id.partition(".")[0])
+        command = pool.spec.get("command", "genwright.search.compare.compare(...)")
+        return command, f"The run is one strategy of a comparison. {supposes}"
     if stage:
         return f"genwright improve {task}", f"The run is a stage of this job. {supposes}"
     generator = run.spec.get("generator")

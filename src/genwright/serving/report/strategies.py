@@ -10,7 +10,7 @@ from genwright.core.statistics import Interval
 from genwright.search.compare import Comparison
 from genwright.serving.report.figures import SERIES, Figure, figure, label, plot
 from genwright.serving.report.markup import Html, h, table
-from genwright.serving.report.sections import interval, percent, points
+from genwright.serving.report.wording import interval, percent, points
 
 AXES = {
     "draws": "draws per prompt",
