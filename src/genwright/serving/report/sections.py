@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from genwright.core import Cost, RunState
 from genwright.serving.report.curve import Curve, curve
 from genwright.serving.report.examples import examples
-from genwright.serving.report.facts import RunFacts, rate
+from genwright.serving.report.facts import RunFacts, TaskFact, rate
 from genwright.serving.report.figures import (
     STATUSES,
     coverage_plot,
