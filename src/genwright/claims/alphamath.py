@@ -31,8 +31,8 @@ from genwright.search.at_once import each_at_once
 from genwright.search.single import Single
 from genwright.search.voting import vote
 
-SEEDS, QUESTIONS, NEW = 2, 120, 150
-DEMONSTRATIONS, START, STEPS, RATE = 3000, 600, 150, 5e-4
+SEEDS, QUESTIONS, NEW = 2, 100, 150
+DEMONSTRATIONS, START, STEPS, RATE = 3000, 900, 120, 3e-4
 SEARCH = StepMCTS(simulations=24, leaves=8, final=FINAL, depth=8)
 BEAMS = {"sbs1": StepBeam(b1=1, b2=5, final=FINAL), "sbs3": StepBeam(b1=3, b2=5, final=FINAL)}
 MECHANICS = ("beam >= 0.95", "tree >= 0.95", "five_children <= 0.9")
