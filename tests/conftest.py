@@ -1,6 +1,7 @@
 """What the tests share: the real data that is too large for the repository, and a tiny model."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from hypothesis import settings
 
 # Tests ask no hub: read when the hub's library is first imported, here and in child processes.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# A shell's background jobs ignore Ctrl-C, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A law is about values; how long one example takes depends on the machine and what else it does.
 settings.register_profile("genwright", deadline=None)

@@ -32,7 +32,7 @@ def test_a_run_prints_one_object_and_is_listed_and_written_up(run):
     assert listed["b4"]["results"]["smoke"]["seed"] == 3
     assert listed["monkeys"]["state"] == "not run"
     assert "GENWRIGHT_DATA" in listed["monkeys"]["why"]
-    assert listed["asap"]["state"] == "not built"
+    assert listed["orca"]["state"] == "not built"
 
     written = run("table", "--json")
     assert json.loads(written.stdout) == {"path": "docs/claims.md", "results": 1}

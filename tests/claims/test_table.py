@@ -34,6 +34,6 @@ def test_systems_without_a_claim_and_claims_without_a_run_are_told_apart():
     page = claims_table([])
     waiting, missing = page.split("## Not built")
     assert "`b4`" in waiting
-    assert "`asap`" in missing
+    assert "`orca`" in missing
     assert "`b4`" not in missing
     assert "## Claims that" not in page

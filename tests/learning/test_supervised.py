@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -133,14 +132,6 @@ def test_only_adapters_are_trained_otherwise(tiny):
     assert trained
     assert all("lora_" in name for name in trained)
     assert not any("lm_head" in name for name in trained)
-
-
-def test_the_rate_rises_then_falls_to_a_tenth():
-    rates = [learner("x", steps=10, warmup=4)._rate(step) for step in range(10)]
-    assert rates[:4] == pytest.approx([2.5e-3, 5e-3, 7.5e-3, 1e-2])
-    assert rates[4] == pytest.approx(1e-2)
-    assert all(a > b for a, b in pairwise(rates[4:]))
-    assert rates[-1] > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ Ours: each round trains on from the weights of the round before; the weights aft
 kept, without checkpoints in between, since a round takes minutes.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from genwright.generators.language.apart import apart
 from genwright.generators.language.local import LocalLM
 from genwright.generators.language.policy_value import PolicyValueLM
 from genwright.learning.batches import Example, batch_at, collate
+from genwright.learning.descent import descend, rate_at
 from genwright.learning.supervised import body_and_head, load_for_training, save_trained
 from genwright.search.alphamath import StepMCTS
 from genwright.search.tree import Tree
@@ -141,26 +141,12 @@ class PolicyValueLearner:
         for step in range(self.steps):
             batch = batch_at(step, kept, self.batch, seed)
             loss = policy_value_loss(body, output, head, batch, tokenizer.eos_token_id, self.weight)
-            if not math.isfinite(loss.item()):
-                raise TrainingError(
-                    f"the loss is {loss.item()} at step {step}; a lower learning_rate than "
-                    f"{self.learning_rate} may help."
-                )
-            optimizer.param_groups[0]["lr"] = self._rate(step)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+            rate = rate_at(step, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
+            descend(loss, weights, optimizer, step=step, rate=rate)
             if stop.is_set():
                 return
         save_trained(model, tokenizer, Path(self.folder))
         head.cpu().save(Path(self.folder))
-
-    def _rate(self, step: int) -> float:
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        share = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.learning_rate * (0.55 + 0.45 * math.cos(math.pi * share))
 
 
 def policy_value_loss(

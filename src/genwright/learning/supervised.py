@@ -11,7 +11,6 @@ bfloat16 where the processor computes in it; logits only where there is a loss.
 """
 
 import json
-import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from genwright.generators.language.apart import apart
 from genwright.generators.language.embedded import quietly, resolve
 from genwright.generators.language.local import LocalLM
 from genwright.learning.batches import batch_at, collate, encode_rows
+from genwright.learning.descent import descend, rate_at
 from genwright.learning.model_card import write_card
 
 Watch = Callable[[str, int, float], None]
@@ -154,19 +154,11 @@ class Supervised:
                 hidden_BTD = body(input_ids=ids_BT, attention_mask=attend_BT).last_hidden_state
                 logits_NV = head(hidden_BTD[at[:, 0], at[:, 1]])
             loss = F.cross_entropy(logits_NV.float(), targets)
-            if not math.isfinite(loss.item()):
-                raise TrainingError(
-                    f"the loss is {loss.item()} at step {step}; the last checkpoint is in "
-                    f"{self.folder}. A lower learning_rate than {self.learning_rate} may help."
-                )
-            optimizer.param_groups[0]["lr"] = self._rate(step)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
+            rate = rate_at(step, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
+            kept = f"; the last checkpoint is in {self.folder}"
+            losses.append(descend(loss, weights, optimizer, step=step, rate=rate, kept=kept))
             if watch:
-                watch("loss", step, loss.item())
+                watch("loss", step, losses[-1])
             if stop.is_set():
                 return losses
             if (step + 1) % self.save_every == 0 and step + 1 < self.steps:
@@ -179,13 +171,6 @@ class Supervised:
                 )
         save_trained(model, tokenizer, Path(self.folder))
         return losses
-
-    def _rate(self, step: int) -> float:
-        """Return the learning rate of a step: linear rise, then a cosine to a tenth."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        share = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.learning_rate * (0.55 + 0.45 * math.cos(math.pi * share))
 
     def _identity(self, generator: LocalLM, data: Sequence[Mapping[str, Any]], seed: int) -> str:
         """Hash what the result depends on."""
