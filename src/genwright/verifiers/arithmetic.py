@@ -62,8 +62,9 @@ class Equation:
 def numbers(text: str) -> list[Quantity]:
     """Return the numbers in a text, digits or words; dates and times of day are none.
 
-    >>> [float(q.value) for q in numbers("Half of the 1,200 pens cost $3.50 on 05/01/2021.")]
-    [0.5, 1200.0, 3.5]
+    Examples:
+        >>> [float(q.value) for q in numbers("Half of the 1,200 pens cost $3.50 on 05/01/2021.")]
+        [0.5, 1200.0, 3.5]
     """
     found: list[Quantity] = []
     cut = tokens(text)
@@ -81,8 +82,9 @@ def equations(text: str) -> list[Equation]:
 
     A left side without an operation is none: "1 hour = 60 minutes" converts, it does not reckon.
 
-    >>> [(e.text, e.holds) for e in equations("Cost: $2 * 3 pens = $6; 20% of 50 = 5")]
-    [('$2 * 3 pens = $6', True), ('20% of 50 = 5', False)]
+    Examples:
+        >>> [(e.text, e.holds) for e in equations("Cost: $2 * 3 pens = $6; 20% of 50 = 5")]
+        [('$2 * 3 pens = $6', True), ('20% of 50 = 5', False)]
     """
     found: list[Equation] = []
     for line in re.finditer(r"[^\n;]+", text):
