@@ -136,3 +136,14 @@ def test_the_tokens_of_a_draw_are_read_with_its_vocabulary():
     assert scored_tokens(sample, vocabulary) == [(b"a", -1.0), (b"b", -2.0)]
     with pytest.raises(InvalidArgument, match="logprobs=0"):
         scored_tokens(Sample("ab", None, info={"tokens": [0, 1]}), vocabulary)
+
+
+def test_tokens_of_a_draw_spell_its_text_even_where_bytes_spell_none():
+    tokens = [b"'caf\xc3", b"\xa9", b"\xa1", b"'\xe2", b""]
+    vocabulary = Vocabulary(tokens, frozenset([4]), lambda text: [])
+    text = b"".join(tokens).decode("utf-8", "replace")
+    info = {"tokens": [0, 1, 2, 3], "token_logprobs": [-1.0] * 4}
+    scored = scored_tokens(Sample(text, -4.0, info=info), vocabulary)
+    assert b"".join(piece for piece, _ in scored).decode() == text
+    assert [piece for piece, _ in scored][1] == "é".encode()
+    ProgramTree.from_sql(f"SELECT {text}", [(b"SELECT ", -1.0), *scored])

@@ -11,6 +11,7 @@ subtrees; a node without text of its own, such as an empty argument list, costs 
 """
 
 import ast
+import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,6 +129,9 @@ class ProgramTree:
 def scored_tokens(sample: Sample[str], vocabulary: Vocabulary) -> list[tuple[bytes, float]]:
     """Return the tokens of a draw of `LocalLM(logprobs=0)` with their log-probabilities.
 
+    They are bytes of the draw's text: a character that several tokens spell belongs to the last of
+    them, and bytes that spell none stand as the replacement character.
+
     Raises:
         InvalidArgument: the draw has no log-probabilities.
     """
@@ -137,7 +141,10 @@ def scored_tokens(sample: Sample[str], vocabulary: Vocabulary) -> list[tuple[byt
             "scored_tokens: the draw has no log-probability for each token; draw with "
             "LocalLM(logprobs=0)."
         )
-    return [(vocabulary.tokens[i], value) for i, value in zip(ids, values, strict=True)]
+    spell = codecs.getincrementaldecoder("utf-8")("replace")
+    last = len(ids) - 1
+    written = [spell.decode(vocabulary.tokens[i], k == last).encode() for k, i in enumerate(ids)]
+    return list(zip(written, values, strict=True))
 
 
 def _walk_python(root: ast.AST, code: str) -> Iterator[tuple[str, int, int, int]]:
