@@ -23,6 +23,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def xgrammar(lm: LocalLM) -> Walk:
         began = time.perf_counter()
         matcher = xgr.GrammarMatcher(compiler.compile_json_schema(json.dumps(schema)))
         compiled = time.perf_counter() - began
-        mask = lambda: matcher.fill_next_token_bitmask(bits)  # noqa: E731
+        mask = partial(matcher.fill_next_token_bitmask, bits)
         return compiled, *walked(tokens, mask, matcher.accept_token)
 
     return walk
@@ -144,7 +145,7 @@ def outlines(lm: LocalLM) -> Walk:
                 return False
             return True
 
-        mask = lambda: guide.write_mask_into(bits.ctypes.data, bits.size, 4)  # noqa: E731
+        mask = partial(guide.write_mask_into, bits.ctypes.data, bits.size, 4)
         return compiled, *walked(tokens, mask, step)
 
     return walk

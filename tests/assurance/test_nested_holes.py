@@ -140,17 +140,16 @@ def test_the_published_objective_has_the_same_optimum():
         tree, limits, m = tree_of(parents, costs.tolist()), (0.5, 1.5, 3.0), 2
         solver = z3.Optimize()
         keep = [[z3.Bool(f"k{t}_{v}") for v in range(n)] for t in range(len(limits))]
-        one = lambda b: z3.If(b, 1, 0)  # noqa: E731
         for t, limit in enumerate(limits):
             pairs = [(v, p) for v, p in enumerate(parents) if p >= 0]
             solver.add(*(z3.Implies(keep[t][v], keep[t][p]) for v, p in pairs))
             spent = z3.Sum([z3.If(keep[t][v], z3.RealVal(float(costs[v])), 0) for v in range(n)])
             solver.add(spent <= limit)
-            open_ = [one(z3.And(keep[t][p], z3.Not(keep[t][v]))) for v, p in pairs]
+            open_ = [z3.If(z3.And(keep[t][p], z3.Not(keep[t][v])), 1, 0) for v, p in pairs]
             solver.add(z3.Sum(open_) <= m)
             if t:
                 solver.add(*(z3.Implies(keep[t - 1][v], keep[t][v]) for v in range(n)))
-        total = z3.Sum([one(b) for row in keep for b in row])
+        total = z3.Sum([z3.If(b, 1, 0) for row in keep for b in row])
         solver.maximize(total)
         assert solver.check() == z3.sat
         kept = NestedHoles(m=m, thresholds=limits).solve(tree)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 
-from genwright.core import (  # noqa: E402
+from genwright.core import (
     Budget,
     InvalidArgument,
     Ledger,
@@ -16,21 +17,21 @@ from genwright.core import (  # noqa: E402
     TrainingError,
     solve,
 )
-from genwright.generators.language.local import LocalLM  # noqa: E402
-from genwright.generators.language.policy_value import PolicyValueLM  # noqa: E402
-from genwright.learning.alphamath import (  # noqa: E402
+from genwright.generators.language.local import LocalLM
+from genwright.generators.language.policy_value import PolicyValueLM
+from genwright.learning.alphamath import (
     PolicyValueLearner,
     encode_solution,
     policy_value_loss,
     search_and_learn,
     solutions,
 )
-from genwright.learning.supervised import body_and_head, load_for_training  # noqa: E402
-from genwright.nets.value_head import ValueHead  # noqa: E402
-from genwright.search.alphamath import StepBeam, StepMCTS  # noqa: E402
-from genwright.search.tree import Tree  # noqa: E402
-from genwright.steering.grammar import Regex  # noqa: E402
-from genwright.testing import Passes, Scripted  # noqa: E402
+from genwright.learning.supervised import body_and_head, load_for_training
+from genwright.nets.value_head import ValueHead
+from genwright.search.alphamath import StepBeam, StepMCTS
+from genwright.search.tree import Tree
+from genwright.steering.grammar import Regex
+from genwright.testing import Passes, Scripted
 
 RIGHT = {"prompt": "1+1?", "steps": ["a\n", "=2\n"], "values": [0.5, 1.0], "right": True}
 WRONG = {"prompt": "1+1?", "steps": ["b\n", "cc\n", "=3\n"], "values": [0.0, -0.5, -1.0]}

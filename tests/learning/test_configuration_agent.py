@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 
-from genwright.core import InvalidArgument  # noqa: E402
-from genwright.learning.configuration_agent import (  # noqa: E402
+from genwright.core import InvalidArgument
+from genwright.learning.configuration_agent import (
     ConfigurationLearner,
     configuration_loss,
 )
-from genwright.nets.configuration_agent import ConfigurationNet  # noqa: E402
+from genwright.nets.configuration_agent import ConfigurationNet
 
 
 def two_kinds(n, seed=0):

@@ -2,9 +2,10 @@
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 
-from genwright.nets.value_head import ValueHead  # noqa: E402
+from genwright.nets.value_head import ValueHead
 
 
 def test_it_is_tanh_of_a_linear_map():

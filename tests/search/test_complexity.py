@@ -2,6 +2,7 @@
 
 from collections import Counter
 from fractions import Fraction
+from functools import partial
 from itertools import permutations
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_tight_budget_is_kept_and_said():
 
 def test_the_contract_of_strategies_is_kept():
     generator = Uniform(drawn([("3", 1), ("5", 2), ("7", 3), ("5", 0)]))
-    make = lambda: ComplexVote(n=9, batch=3, key=MathKey())  # noqa: E731
+    make = partial(ComplexVote, n=9, batch=3, key=MathKey())
     check_contract(StrategyCase(make=make, generator=generator, task=TASK, batch=3))
     assert build("strategy", describe(make())) == make()
 

@@ -1,6 +1,7 @@
 """Unanimity decides who votes, plurality what is chosen; compared with both rules by hand."""
 
 from collections import Counter
+from functools import partial
 from itertools import product
 
 import pytest
@@ -115,7 +116,7 @@ def test_nobody_votes_where_no_draw_has_an_answer():
 
 def test_the_contract_of_strategies_is_kept():
     generator = Uniform([chain("3", True), chain("3", False), chain("5", True), chain("5", None)])
-    make = lambda: UnanimityPlurality(k=9, batch=3)  # noqa: E731
+    make = partial(UnanimityPlurality, k=9, batch=3)
     check_contract(StrategyCase(make=make, generator=generator, task=TASK, batch=3))
 
 

@@ -441,8 +441,11 @@ def test_a_browser_draws_every_plot_within_the_width_without_errors(tmp_path, wi
     if browser is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     name, key = f"{EVIL}: before, full", f"{'group' * 30}/{1:012x}"
+
+    def judge(value):
+        return value == "+" or Verdict.fail({EVIL: [[EVIL * 9] * 9]})
+
     with Ledger() as book:
-        judge = lambda v: v == "+" or Verdict.fail({EVIL: [[EVIL * 9] * 9]})  # noqa: E731
         scripts = {EVIL: "+-----", "b" * 500: "--+---", "c": "------"}
         runs = [
             scripted(book, scripts, run_id=i, name=name, judge=judge, keys={"c": key}) for i in "12"

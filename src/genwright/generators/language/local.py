@@ -5,6 +5,7 @@ of one prompt share its prefill. Constructing one costs nothing; the weights are
 use and shared by every `LocalLM` of this process that differs in settings only.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -264,7 +265,7 @@ def _masks(thing: Constraint | LogitShaper) -> "TypeIs[Constraint]":
     return hasattr(thing, "compile")
 
 
-_cache: dict[tuple[object, str], tuple[Constraint, CompiledConstraint]] = {}
+_cache: OrderedDict[tuple[object, str], tuple[Constraint, CompiledConstraint]] = OrderedDict()
 _KEPT = 64
 
 
@@ -279,11 +280,11 @@ def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> CompiledConstra
     found = _cache.pop(key, None) or (constraint, constraint.compile(vocabulary))
     _cache[key] = found
     while len(_cache) > _KEPT:
-        _cache.pop(list(_cache)[0], None)  # noqa: RUF015  # one step: other threads compile too
+        _cache.popitem(last=False)  # in one step: other threads compile too
     return found[1]
 
 
-_checked: dict[tuple[object, ...], tuple[CompiledConstraint, ...]] = {}
+_checked: OrderedDict[tuple[object, ...], tuple[CompiledConstraint, ...]] = OrderedDict()
 
 
 def _check_length(compiled: tuple[CompiledConstraint, ...], limit: int) -> None:
@@ -295,4 +296,4 @@ def _check_length(compiled: tuple[CompiledConstraint, ...], limit: int) -> None:
         check_length(compiled, limit)
         _checked[key] = compiled
         while len(_checked) > _KEPT:
-            _checked.pop(next(iter(_checked)), None)
+            _checked.popitem(last=False)
