@@ -8,7 +8,7 @@ import random
 import re
 import tempfile
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from genwright.verifiers.natural_program import ChainAnswer
 
 DATES = "reasoning/date_understanding_samples.jsonl.gz"
 N, TOP, TEMPERATURE = 40, 0.5, 0.8
-WIDTH, LAYERS, TRAINING, ROUNDS = 128, 3, 1500, 2
+WIDTH, LAYERS = 128, 3
 SHOWN = "Q: {question}\nA: {answer}\n"
 STYLES = {"worked": 1, "half-worked": 2, "bare": 0}
 """Operations a line of a demonstration takes; 0 for none at all."""
@@ -42,33 +42,44 @@ class Sum(NamedTuple):
     total: int
 
 
+class Size(NamedTuple):
+    """How much is done: models, questions for each, and steps of training."""
+
+    models: int
+    questions: int
+    training: int
+
+
+SIZES: dict[Scale, Size] = {"smoke": Size(1, 30, 60), "full": Size(2, 200, 1500)}
+
+
 def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
-    """Simulate chains; at full scale train models twice, draw, vote, and read recorded chains."""
-    book = ledger or Ledger()
-    problems = [make_sum(random.Random(child_seed(seed, "simulated", i))) for i in range(100)]
-    metrics, cost = _votes(SimulatedChains(problems=tuple(problems)), problems, book, seed)
-    metrics = {f"simulated_{name}": value for name, value in metrics.items()}
-    bounds = ("simulated_gain_over_all >= 0.02", "simulated_gain_over_simple >= 0.06")
-    if scale == "smoke":
-        notes = ("simulated chains, of which the longer are right more often; no model",)
-        return ClaimResult(metrics=metrics, bounds=bounds, notes=notes, cost=cost)
+    """Train models, draw, vote, and choose demonstrations; at full scale read recorded chains."""
+    book, cost = ledger or Ledger(), Cost()
+    models, questions, training = SIZES[scale]
     found: list[dict[str, float]] = []
-    for number in range(ROUNDS):
+    for number in range(models):
         start = child_seed(seed, "round", number)
-        problems = [make_sum(random.Random(child_seed(start, "problem", i))) for i in range(200)]
+        problems = [
+            make_sum(random.Random(child_seed(start, "problem", i))) for i in range(questions)
+        ]
         with tempfile.TemporaryDirectory() as folder:
-            model = _trained(Path(folder), start)
+            model = _trained(Path(folder), start, training)
             voted, spent = _votes(model, problems, book, start)
             prompted, more = _prompts(model, problems, book, start)
         found.append(voted | prompted)
         cost += spent + more
-    metrics |= {name: sum(f[name] for f in found) / ROUNDS for name in found[0]}
-    metrics |= _recorded(seed)
-    bounds += ("gain_over_all >= 0.02", "gain_over_simple >= 0.06", "prompt_gain >= 0.03")
+    metrics = {name: sum(f[name] for f in found) / models for name in found[0]}
     notes = (
-        f"means of {ROUNDS} models; the share that votes, {TOP}, was settled beforehand",
-        "recorded ChatGPT chains on dates: reported, not required; they vary little in length",
+        f"{models} models, {training} steps of training each; the share that votes, {TOP}, was "
+        "settled beforehand",
     )
+    if scale == "full":
+        metrics |= _recorded(seed)
+        notes += ("recorded ChatGPT chains on dates are reported, not required",)
+    else:
+        notes += ("so short a training teaches the form of a chain and no sums",)
+    bounds = ("gain_over_all >= 0.02", "gain_over_simple >= 0.06", "prompt_gain >= 0.03")
     return ClaimResult(metrics=metrics, bounds=bounds, notes=notes, cost=cost)
 
 
@@ -95,36 +106,11 @@ def _worked(start: int, changes: Sequence[int], size: int) -> str:
     return "\n".join([*lines, f"The answer is {start + sum(changes)}."])
 
 
-@dataclass(frozen=True)
-class SimulatedChains:
-    """Chains in three styles: the more is worked out, the oftener the answer is right.
-
-    A wrong answer of a bare chain is mostly the same one: a guess has its habits.
-    """
-
-    problems: tuple[Sum, ...]
-    right: tuple[tuple[str, float], ...] = (("worked", 0.4), ("half-worked", 0.25), ("bare", 0.1))
-
-    def sample(self, prompt: str, n: int, *, seed: int, first: int = 0) -> Samples[str]:
-        """Return n chains for one of the problems."""
-        problem = next(p for p in self.problems if prompt == _prompt(p))
-        return Samples([self._chain(problem, child_seed(seed, k)) for k in range(first, first + n)])
-
-    def _chain(self, problem: Sum, seed: int) -> str:
-        rng = random.Random(seed)
-        style, chance = rng.choice(self.right)
-        answer = problem.total
-        if rng.random() >= chance:
-            habit = style == "bare" and rng.random() < 0.3
-            answer += 10 if habit else rng.choice([x for x in range(-20, 21) if x])
-        return problem.answers[style].replace(f"is {problem.total}.", f"is {answer}.")
-
-
 def _prompt(problem: Sum) -> str:
     return f"Q: {problem.question}\nA:"
 
 
-def _trained(folder: Path, seed: int) -> LocalLM:
+def _trained(folder: Path, seed: int, training: int) -> LocalLM:
     """Train on sequences of three sums in one style, so that demonstrations tell the style."""
     data = []
     for number in range(6000):
@@ -139,13 +125,13 @@ def _trained(folder: Path, seed: int) -> LocalLM:
     )
     learner = Supervised(
         folder=str(folder / "trained"),
-        steps=TRAINING,
+        steps=training,
         batch=16,
         learning_rate=3e-3,
         warmup=20,
         rank=0,
         template="{prompt}",
-        save_every=TRAINING,
+        save_every=training,
     )
     model = LocalLM(model=str(start), chat=False, dtype="float32", max_new_tokens=64)
     trained = learner.fit(model, data, seed=seed)
