@@ -142,14 +142,7 @@ class ManyRight:
     def play(
         self, ks: Sequence[int], times: int, rng: np.random.Generator, *, checked: bool
     ) -> dict[int, float]:
-        """Return for each k the predicted accuracy of the choice after k further draws.
-
-        Args:
-            ks: numbers of further draws.
-            times: continuations to play.
-            rng: plays them.
-            checked: whether further draws are checked.
-        """
+        """Return the predicted accuracy for each k, as `OneAnswer.play`."""
         total = dict.fromkeys(ks, 0.0)
         weights = self._weights()
         chances = np.array(draws_right(weights, self.prior))
@@ -211,14 +204,7 @@ class Forecast:
     def play(
         self, ks: Sequence[int], times: int, rng: np.random.Generator, *, checked: bool
     ) -> dict[int, float]:
-        """Return for each k the predicted accuracy of the choice after k further draws.
-
-        Args:
-            ks: numbers of further draws.
-            times: continuations to play.
-            rng: plays them.
-            checked: whether further draws are checked.
-        """
+        """Return the predicted accuracy for each k, as `OneAnswer.play`."""
         total = dict.fromkeys(ks, 0.0)
         shares = rng.multinomial(times, self._weights)
         for view, share in zip(self._views, shares.tolist(), strict=True):
