@@ -19,8 +19,8 @@ def child_seed(seed: int, *names: int | str) -> int:
 def uniform(seed: int, *names: int | str) -> float:
     """Return the number in [0, 1) called `names` under `seed`, with 53 random bits.
 
-    Position i of a draw uses `uniform(draw_seed, i)` with inverse-CDF sampling, so that neither
-    batching, nor acceleration, nor resuming changes what is drawn.
+    Position i of a draw uses `uniform(draw_seed, i)` and nothing else that is random, so that
+    neither batching, nor acceleration, nor resuming changes what is drawn.
     """
     return (_digest(seed, names) >> 11) / 2.0**53
 

@@ -5,11 +5,12 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from genwright.core import InvalidArgument, Samples, child_seed, uniform
 from genwright.generators.language.engine import Engine
 from genwright.generators.language.request import Request, Token
-from genwright.generators.language.sampling import Sampling
+from genwright.generators.language.sampling import Sampling, race
 from genwright.generators.language.tabular import TabularModel
 
 END = 3
@@ -35,15 +36,15 @@ def draws(engine, prompt=(0, 1), **request):
 
 
 def by_hand(model, prompt, seed, index, *, limit=6, temperature=1.0, allowed=None):
-    """Walk the inverse-CDF intervals of the true distribution, in float64."""
+    """Let the tokens of the true distribution race, one position at a time."""
     tokens, draw_seed = [], child_seed(seed, index)
     while len(tokens) < limit:
         logits = model.logits([*prompt, *tokens]).astype(np.float64) / temperature
         p = np.exp(logits - logits.max())
         if allowed is not None:
             p = p * allowed(tokens)
-        edges = np.cumsum(p / p.sum())
-        token = int(np.searchsorted(edges, uniform(draw_seed, len(tokens)), side="right"))
+        number = torch.tensor([uniform(draw_seed, len(tokens))], dtype=torch.float64)
+        (token,) = race(torch.from_numpy(p / p.sum())[None], number)
         if token == END:
             break
         tokens.append(token)
@@ -96,7 +97,7 @@ class WordState:
         return run
 
 
-def test_draws_are_the_inverse_cdf_of_the_tables(model, engine):
+def test_draws_are_races_over_the_tables(model, engine):
     made = draws(engine, n=200)
     assert [d.info["tokens"] for d in made] == [by_hand(model, (0, 1), 7, k) for k in range(200)]
 
@@ -188,7 +189,7 @@ def test_a_prompt_that_another_begins_with_still_reads_its_last_token(model, eng
 
 
 def test_prompts_are_kept_for_reuse_up_to_a_number_of_tokens(model, engine, monkeypatch):
-    monkeypatch.setattr("genwright.generators.language.engine.KEPT_TOKENS", 6)
+    monkeypatch.setattr("genwright.generators.language.prompts.KEPT_TOKENS", 6)
     for prompt in ((0, 1, 2, 0), (1, 1), (2, 2)):
         draws(engine, prompt=prompt, n=1)
     assert [draws(engine, prompt=p, n=1)[0].cost.prompt_tokens for p in ((1, 1), (2, 2))] == [0, 0]

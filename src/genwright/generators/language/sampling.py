@@ -1,9 +1,15 @@
-"""From logits to tokens: temperature, top-k, top-p, min-p, and inverse-CDF sampling.
+"""From logits to tokens: temperature, top-k, top-p, min-p, and a race that one number decides.
 
-Every draw of a token takes one uniform number and reads the inverse of the cumulative distribution
-in the order of token ids, so the same number gives the same token however the work is batched.
-The cumulative sums are float64 (over sums of blocks of 256 in float32): in float32 the rounding of
-10^5 additions would move boundaries between tokens by more than the rounding of the logits does.
+Every draw of a token takes one uniform number, which is hashed with each id to an exponentially
+distributed time E; the id with the smallest E / weight wins. That is the Gumbel-max rule (Gumbel
+1954; Maddison et al. 2014, "A* Sampling", arXiv:1411.0030) in another scale. First blocks of ids
+race, by their sums, then the ids of the block that won: two small races instead of one long one.
+
+Ours: a race, where the inverse of the cumulative distribution would do. Logits that are computed in
+another batch differ in their last digits. A boundary between two ids of the cumulative distribution
+then moves by as much as all weights before it have changed, and there are as many boundaries as
+ids; a race changes its winner only if the first two arrive almost together. The same number gives
+the same token far more often.
 
 Top-p is nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751); min-p is Nguyen et al. 2024,
 arXiv:2407.01082. Filters apply in the order top-k, top-p, min-p, after temperature, each to what
@@ -20,6 +26,11 @@ from torch import Tensor
 from genwright.core import InvalidArgument
 
 BLOCK = 256
+
+# Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators", OOPSLA, as int64
+_STEP, _MIX_1, _MIX_2 = (
+    c - (1 << 64) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+)
 
 Mode = Literal["mask", "asap", "exact", "survey"]
 """How draws are held to their constraints; `survey` draws nothing (`walks.py`)."""
@@ -107,7 +118,7 @@ def choose(logits_BV: Tensor, settings: list[Sampling], uniforms: list[float]) -
         uniforms: one number in [0, 1) a row.
     """
     weights = _weights(logits_BV, settings)
-    return invert(weights, torch.tensor(uniforms, dtype=torch.float64, device=weights.device))
+    return race(weights, torch.tensor(uniforms, dtype=torch.float64, device=weights.device))
 
 
 def _weights(logits_BV: Tensor, settings: list[Sampling]) -> Tensor:
@@ -164,27 +175,43 @@ def _likeliest(weights_BV: Tensor, top_k: int, top_p: float) -> Tensor:
     return kept
 
 
-def invert(weights_BV: Tensor, uniforms_B: Tensor) -> list[int]:
-    """Return, row by row, the first id at which the cumulative weight exceeds u times the total.
+def race(weights_BV: Tensor, uniforms_B: Tensor) -> list[int]:
+    """Return, row by row, the id that wins the race: each with a chance in proportion to its weight.
 
-    Blocks of ids are summed first and only the block that holds the answer is walked.
+    Args:
+        weights_BV: float32, 0 or more, in each row one above 0.
+        uniforms_B: float64 in [0, 1); all 53 bits are used.
     """
     b, v = weights_BV.shape
     if v % BLOCK:
         weights_BV = torch.nn.functional.pad(weights_BV, (0, BLOCK - v % BLOCK))
     blocks = weights_BV.view(b, -1, BLOCK)
-    edges = blocks.sum(2).cumsum(1, dtype=torch.float64)
-    target = uniforms_B[:, None] * edges[:, -1:]
-    # strictly above the target: an id of weight zero never is, and u = 0 takes the first above 0
-    block = (edges <= target).sum(1, keepdim=True).clamp_(max=edges.shape[1] - 1)
-    before = torch.where(block > 0, edges.gather(1, (block - 1).clamp(min=0)), 0.0)
-    inner = blocks.gather(1, block[:, :, None].expand(-1, 1, BLOCK))[:, 0].double()
-    sums = inner.cumsum(1)
-    within = (sums <= target - before).sum(1)
-    # rounding can put the target past the block's own sum: then its last possible id is meant
-    last = BLOCK - 1 - (inner > 0).flip(1).to(torch.int8).argmax(1)
-    ids = block[:, 0] * BLOCK + torch.minimum(within, last)
-    return ids.tolist()
+    keys = (uniforms_B * 2.0**53).long()[:, None]
+    names = torch.arange(blocks.shape[1], device=keys.device)
+    block = _first(blocks.sum(2), keys, -1 - names)
+    ids = block * BLOCK + torch.arange(BLOCK, device=keys.device)
+    inner = blocks.gather(1, block[:, :, None].expand(-1, 1, BLOCK))[:, 0]
+    return (block * BLOCK + _first(inner, keys, ids)).flatten().tolist()
+
+
+def _first(weights: Tensor, keys: Tensor, names: Tensor) -> Tensor:
+    """Return [B, 1], the column with the smallest time; columns of weight 0 never arrive."""
+    times = -_numbers(keys, names).log() / weights
+    return times.argmin(1, keepdim=True)
+
+
+def _numbers(keys: Tensor, names: Tensor) -> Tensor:
+    """Return float64 numbers in (0, 1), one for every key and name: splitmix64 of both."""
+    z = keys + (names + 1) * _STEP
+    z = (z ^ _shifted(z, 30)) * _MIX_1
+    z = (z ^ _shifted(z, 27)) * _MIX_2
+    z = z ^ _shifted(z, 31)
+    return (_shifted(z, 12).double() + 0.5) * 2.0**-52  # 52 bits: a half more is still exact
+
+
+def _shifted(z: Tensor, by: int) -> Tensor:
+    """Shift to the right, filling with zeros."""
+    return (z >> by) & ((1 << (64 - by)) - 1)
 
 
 def totals(logits_BV: Tensor) -> Tensor:
