@@ -176,7 +176,7 @@ def _likeliest(weights_BV: Tensor, top_k: int, top_p: float) -> Tensor:
 
 
 def race(weights_BV: Tensor, uniforms_B: Tensor) -> list[int]:
-    """Return, row by row, the id that wins the race: each with a chance in proportion to its weight.
+    """Return, row by row, the id that wins the race; its chance is in proportion to its weight.
 
     Args:
         weights_BV: float32, 0 or more, in each row one above 0.
