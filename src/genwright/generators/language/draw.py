@@ -75,6 +75,16 @@ class Draw:
                 self.mask = self.mask & state.mask()
         return self.mask
 
+    def take(self, token: int, score: float) -> None:
+        """Write a token that was chosen, with its log-probability; an end token ends the draw."""
+        if token in self.vocabulary.eos:
+            self.end_logprob = score
+            self.finish = "stop"
+            return
+        self.logprobs.append(score)
+        self.append(token)
+        self.append_forced()
+
     def append(self, token: int) -> None:
         """Write one token, chosen or forced, and look whether the draw ends with it."""
         self.mask = None

@@ -6,13 +6,41 @@ forces after it are read in the same piece, each a prefix with one allowed token
 into the trie, and the walk goes on with what the trie knows.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwright.core import TokenModel
 from genwright.generators.language.draw import Draw
 from genwright.generators.language.trie import Node, Row
 from genwright.generators.language.walks import Step, Walk
+
+
+def proceed(draw: Draw, walk: Walk, model: TokenModel, active: Iterable[Draw]) -> None:
+    """Go on until the network must be asked, or the draw has ended.
+
+    Args:
+        draw: walks.
+        walk: its walk.
+        model: branches and frees caches.
+        active: all running draws; nobody asks what another of them is asking already.
+    """
+    while (step := walk.proceed()) is Step.ASK:
+        asking = (d.walk.node for d in active if d.walk is not None and d.pending)
+        if any(node is walk.node for node in asking):
+            return
+        if must_go_back(draw, walk):
+            read, draw.cache = draw.cache, model.branch(draw.prompt.cache)
+            model.release(read)
+            go_back(draw)
+        go_on(draw, walk)
+        if walk.node.parent is None:  # the prompt's own logits say what comes first
+            learn(draw, walk, draw.prompt.logits, 0)
+        if draw.pending:
+            return
+    finish(draw, walk, step)
 
 
 def must_go_back(draw: Draw, walk: Walk) -> bool:
