@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import rms_norm, silu
+from torch.nn.functional import silu
 
 from genwright.nets.products import Product, product
 
@@ -77,7 +77,6 @@ class Llama:
             [M, V] logits in the weights' dtype.
         """
         x = self.embedding[tokens]
-        width = x.shape[1:]
         angles = positions[:, None].float() * self._frequencies
         cos, sin = angles.cos(), angles.sin()
         # with the halves swapped, [-x2, x1] * sin is [x2, x1] * [-sin, sin]
@@ -85,16 +84,31 @@ class Llama:
         sin = torch.cat([-sin, sin], 1)[:, None].to(x.dtype)
         rotated = self.heads + self.kinds
         for i, layer in enumerate(self.layers):
-            h = layer.qkv(rms_norm(x, width, layer.norm_1, self.eps))
+            h = layer.qkv(rms_norm(x, layer.norm_1, self.eps))
             h = h.view(-1, rotated + self.kinds, self.size)
             qk = h[:, :rotated]
             qk = torch.addcmul(qk * cos, qk.roll(self.size // 2, -1), sin)
             seen = attend(i, qk[:, : self.heads], qk[:, self.heads :], h[:, rotated:])
             x = layer.out(seen.reshape(len(x), -1), x)
-            h = layer.gate_up(rms_norm(x, width, layer.norm_2, self.eps))
+            h = layer.gate_up(rms_norm(x, layer.norm_2, self.eps))
             gate, up = h.chunk(2, 1)
             x = layer.down(silu(gate).mul_(up), x)
-        return self.head(rms_norm(x[outputs], width, self.norm, self.eps))
+        return self.head(rms_norm(x[outputs], self.norm, self.eps))
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Divide each row by its root mean square (Zhang and Sennrich 2019, arXiv:1910.07467).
+
+    In float32, as `torch.nn.functional.rms_norm`, which on a processor takes twice the time.
+
+    Args:
+        x: [N, C].
+        weight: [C].
+        eps: added to the mean square.
+    """
+    square = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32).square_()
+    scale = square.mul_(1 / x.shape[1]).add_(eps).rsqrt_()
+    return (x * scale).to(x.dtype).mul_(weight)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,7 @@
 """Attention of one packed step over the caches: rows together, prompts one by one.
 
+A step of one draw and one token has a way of its own (`plan.Alone`).
+
 Rows get scores against their prompts, which siblings share, and against their own slots, and one
 softmax over both. Everything is computed in the numbers that the cache holds.
 
@@ -35,6 +37,8 @@ def attend(
         scale: factor of the scores.
         window: how far back a token sees, itself included, or None for all the way.
     """
+    if plan.lone:
+        return plan.alone(window).attend(layer, q, k, v, scale)
     kind = q.dtype
     q, k, v = (x.to(plan.pool.keys.dtype) for x in (q, k, v))
     out = torch.empty_like(q)

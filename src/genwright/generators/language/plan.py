@@ -29,6 +29,53 @@ class Tiles:
     back: Tensor
 
 
+class Alone:
+    """One row that adds one token, and nothing else: every view of every layer is made at once.
+
+    With few numbers a layer, the time goes into the calls, so there are as few as may be.
+
+    Args:
+        row: of the first slot.
+        keys: the pool's, [layers, slots, K, room, D].
+        values: likewise.
+        window: how far back the token sees, itself included, or None for all the way.
+    """
+
+    def __init__(self, row: RowCache, keys: Tensor, values: Tensor, window: int | None) -> None:
+        at, prompt = row.length, row.prompt
+        first = max(row.position + 1 - window, 0) if window else 0
+        here = slice(max(first - prompt.length, 0), at + 1)
+        there = slice(min(first, prompt.length), prompt.length)
+        self._shape = (keys.shape[2], -1, keys.shape[4])
+        self._dtype = keys.dtype
+        self._new = keys[:, 0, :, at].unbind(), values[:, 0, :, at].unbind()
+        self._own = keys[:, 0, :, here].mT.unbind(), values[:, 0, :, here].unbind()
+        self._prompt = (
+            prompt.keys[:, :, there].mT.unbind(),
+            prompt.values[:, :, there].unbind(),
+        )
+        self._split = there.stop - there.start
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """Write the new keys and values of a layer and return what the token attends to, [1, H, D].
+
+        Args:
+            layer: index of the layer.
+            q: queries [1, H, D].
+            k: keys [1, K, D].
+            v: values [1, K, D].
+            scale: factor of the scores.
+        """
+        self._new[0][layer].copy_(k[0])
+        self._new[1][layer].copy_(v[0])
+        q_KGD = q.view(self._shape).to(self._dtype).mul(scale)
+        prompts, own = (torch.bmm(q_KGD, keys[layer]) for keys in (self._prompt[0], self._own[0]))
+        weights = torch.cat([prompts, own], 2).softmax(2)
+        mix = torch.bmm(weights[:, :, : self._split], self._prompt[1][layer])
+        mix = torch.baddbmm(mix, weights[:, :, self._split :], self._own[1][layer])
+        return mix.view(q.shape).to(q.dtype)
+
+
 class Plan:
     """One step: what every chunk reads and where it writes, found once and used by all layers."""
 
@@ -59,6 +106,8 @@ class Plan:
                 self.prompts.append((cache, starts[i], size))
         self.row_chunks = [c for c in ordered if isinstance(c.cache, RowCache)]
         self._masks: dict[int | None, tuple[Tensor, Tensor | None]] = {}
+        self._alone: dict[int | None, Alone] = {}
+        self.lone = False
         if self.row_chunks:
             self._plan_rows()
 
@@ -76,6 +125,9 @@ class Plan:
             [slots, steps, places], device=device
         ).unbind()
         self.dense = self.n_rows == b and self.t == 1
+        self.lone = b == self.n_rows == 1 and not self.prompts
+        if self.lone:
+            return
         groups: dict[int, tuple[PromptCache, list[int]]] = {}
         for row in self.pool.rows:
             groups.setdefault(id(row.prompt), (row.prompt, []))[1].append(row.slot)
@@ -100,6 +152,13 @@ class Plan:
             back[slots.cpu()] = seat * widest + torch.arange(len(slots))
         device = self.pool.keys.device
         return Tiles(rows.to(device), back.to(device))
+
+    def alone(self, window: int | None) -> Alone:
+        """Return what a lone row reads and writes."""
+        if window not in self._alone:
+            pool = self.pool
+            self._alone[window] = Alone(pool.rows[0], pool.keys, pool.values, window)
+        return self._alone[window]
 
     def mask(self, window: int | None) -> tuple[Tensor, Tensor | None]:
         """Return what is added to scores: [B, 1, 1, T, S] for slots, [B, 1, 1, T, P] for prompts.
