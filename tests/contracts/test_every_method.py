@@ -358,6 +358,26 @@ def verifier__reasoning_gym_answer():
     return verifier("reasoning_gym_answer", right, wrong, task=row["task"])
 
 
+def classifier(tmp_path_factory):
+    """Return the file of a trained classifier of digits."""
+    pytest.importorskip("sklearn")
+    from genwright.learning.features import digit_classifier
+    from genwright.nets.feature_net import save_features
+
+    path = tmp_path_factory.mktemp("features") / "digits.safetensors"
+    save_features(digit_classifier(), path)
+    return path
+
+
+def verifier__image_class(tmp_path_factory):
+    from genwright.synthesis.images import digits_split
+
+    train, _ = digits_split()
+    right, wrong = train.pixels[train.labels == 3], train.pixels[train.labels == 0]
+    settings = {"features": str(classifier(tmp_path_factory)), "label": 3}
+    return verifier("image_class", list(right[:5]), [*wrong[:5], "3", [3]], **settings)
+
+
 # Strategies.
 
 
@@ -530,6 +550,19 @@ def source__datasets_file(tmp_path):
     return SourceCase(make=lambda: kind(path=str(path)), other=None, columns=("question", "answer"))
 
 
+def source__digit_images():
+    pytest.importorskip("sklearn")
+    kind = cls("source", "digit_images")
+    return SourceCase(make=lambda: kind(n=3), other=None, columns=("label", "class", "image"))
+
+
+def source__image_folder(tmp_path):
+    image, kind = pytest.importorskip("PIL.Image"), cls("source", "image_folder")
+    image.new("L", (4, 4), 255).save(tmp_path / "white.png")
+    columns = ("label", "class", "image")
+    return SourceCase(make=lambda: kind(path=str(tmp_path)), other=None, columns=columns)
+
+
 def source__reasoning_gym():
     pytest.importorskip("reasoning_gym")
     columns = ("question", "answer", "task")
@@ -570,6 +603,12 @@ def loader__flights_database(tmp_path_factory):
     kind = cls("loader", "flights_database")
     path = tmp_path_factory.mktemp("flights") / "flights.sqlite"
     return LoaderCase(make=lambda: kind(path=str(path)))
+
+
+def loader__digit_features(tmp_path_factory):
+    pytest.importorskip("sklearn")
+    path = tmp_path_factory.mktemp("features") / "digits.safetensors"
+    return LoaderCase(make=lambda: cls("loader", "digit_features")(path=str(path)))
 
 
 def selector__b4():
