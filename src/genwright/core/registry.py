@@ -28,6 +28,7 @@ SLOTS = {
     "learner": "fit",
     "constraint": "compile",
     "shaper": "start",
+    "filter": "allows",
     "source": "rows",
     "selector": "select",
     "key": "__call__",

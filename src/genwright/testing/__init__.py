@@ -3,6 +3,7 @@
 from genwright.testing.contracts import (
     HOSTILE_TEXTS,
     ConstraintCase,
+    FilterCase,
     GeneratorCase,
     KeyCase,
     LearnerCase,
@@ -22,6 +23,7 @@ __all__ = [
     "HOSTILE_TEXTS",
     "ConstraintCase",
     "Fault",
+    "FilterCase",
     "Flaky",
     "GeneratorCase",
     "KeyCase",

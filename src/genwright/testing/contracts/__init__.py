@@ -14,6 +14,7 @@ from typing import Any
 from genwright.core import InvalidArgument
 from genwright.testing.contracts import (
     constraint,
+    filter,
     generator,
     key,
     learner,
@@ -24,6 +25,7 @@ from genwright.testing.contracts import (
     verifier,
 )
 from genwright.testing.contracts.constraint import ConstraintCase
+from genwright.testing.contracts.filter import FilterCase
 from genwright.testing.contracts.generator import GeneratorCase
 from genwright.testing.contracts.key import KeyCase
 from genwright.testing.contracts.learner import LearnerCase
@@ -43,6 +45,7 @@ Case = (
     | KeyCase
     | LoaderCase
     | SelectorCase
+    | FilterCase
 )
 
 _SLOTS: dict[str, tuple[type, tuple[Callable[[Any], None], ...]]] = {
@@ -55,6 +58,7 @@ _SLOTS: dict[str, tuple[type, tuple[Callable[[Any], None], ...]]] = {
     "key": (KeyCase, key.LAWS),
     "loader": (LoaderCase, loader.LAWS),
     "selector": (SelectorCase, selector.LAWS),
+    "filter": (FilterCase, filter.LAWS),
 }
 
 
@@ -93,6 +97,7 @@ __all__ = [
     "HOSTILE_TEXTS",
     "Case",
     "ConstraintCase",
+    "FilterCase",
     "GeneratorCase",
     "KeyCase",
     "LearnerCase",
