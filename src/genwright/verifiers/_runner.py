@@ -10,7 +10,6 @@ import builtins
 import io
 import json
 import os
-import random
 import signal
 import sys
 import time
@@ -62,7 +61,6 @@ def fresh_main() -> dict[str, Any]:
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
-    random.seed(0)  # it reseeds itself from the system in every fork
     return main.__dict__
 
 
