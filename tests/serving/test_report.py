@@ -52,7 +52,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -471,3 +471,17 @@ def test_a_browser_draws_every_plot_within_the_width_without_errors(tmp_path, wi
     assert seen["errors"] == ""
     assert "taken" not in seen["title"].replace("'taken'", "")
     assert "CONSOLE" not in said.stderr
+
+
+def test_drawn_pictures_are_shown():
+    """The value comes as an image of the page itself, eight times as large, beside its shape."""
+    picture = np.linspace(-1, 1, 16, dtype=np.float32).reshape(1, 4, 4)
+    ledger = Ledger()
+    run = ledger.start_run("pictures", {}, 0, "p")
+    run.record_draws("t", Call("3", 1), [(0, Sample(picture))], stacked=True)
+    outcome = Outcome(Sample(picture), Samples([picture]), Stop.COMPLETE)
+    run.record_outcome("t", "3", {}, outcome)
+    page, _ = report_html([run])
+    (shown,) = [dict(a) for tag, a in Page(page).elements if tag == "img"]
+    assert shown["src"].startswith("data:image/png;base64,")
+    assert shown["alt"].startswith("array of 1 × 4 × 4, float32")

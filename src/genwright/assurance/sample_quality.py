@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from genwright.core import InvalidArgument
@@ -142,7 +142,7 @@ def authenticity(samples: Any, train: Any) -> float:
     seen, new = _points("authenticity", _flat(train), _flat(samples), least=1)
     if len(seen) < 2:
         raise InvalidArgument("authenticity: needs two training points or more, got 1.")
-    tree = cKDTree(seen)
+    tree = KDTree(seen)
     near, nearest = tree.query(new)
     apart = tree.query(seen, k=2)[0][:, 1]
     return float((near >= apart[nearest]).mean())
@@ -303,7 +303,7 @@ def mode_report(
 def _root(covariance: Array) -> Array:
     """Return the symmetric square root of a covariance."""
     values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T, dtype=np.float64)
 
 
 def _reach(points: Array, k: int) -> Array:

@@ -44,6 +44,14 @@ def _is_number(text: str) -> bool:
     return not text or text.replace(",", "").replace(".", "").replace("%", "").strip("-").isdigit()
 
 
+def readable(value: Any) -> Any:
+    """Return a draw as a line of a table shows it: an array by its shape, all else as it is."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        shape = " x ".join(map(str, value.shape)) or "scalar"
+        return f"array of {shape}, {value.dtype}"
+    return value
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
@@ -51,4 +59,4 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return dict(value)
-    return str(value)
+    return str(readable(value))

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from genwright.cli.output import DEFAULT_LEDGER, Json, LedgerPath, console, emit_json, table
+from genwright.cli.output import (
+    DEFAULT_LEDGER,
+    Json,
+    LedgerPath,
+    console,
+    emit_json,
+    readable,
+    table,
+)
 from genwright.cli.solve import describe_cost
 from genwright.core import UserError
 from genwright.core.export import diff, export
@@ -64,7 +72,12 @@ def register(app: typer.Typer) -> None:
         console.print(f"cost: {describe_cost(cost)}", markup=False)
         told = {True: "passed", False: "failed", None: "undecided"}
         rows = [
-            [key, told[o.passed], len(o.samples), "" if o.chosen is None else o.chosen.value]
+            [
+                key,
+                told[o.passed],
+                len(o.samples),
+                "" if o.chosen is None else readable(o.chosen.value),
+            ]
             for key, o in outcomes.items()
         ]
         console.print(table("", ["task", "verdict", "draws", "chosen"], rows))

@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from genwright.cli.output import DEFAULT_LEDGER, Json, LedgerPath, console, emit_json, table
+from genwright.cli.output import (
+    DEFAULT_LEDGER,
+    Json,
+    LedgerPath,
+    console,
+    emit_json,
+    readable,
+    table,
+)
 from genwright.cli.progress import stages
 from genwright.core.ledger import Ledger
 from genwright.core.runner import solve
@@ -142,7 +150,7 @@ def show_failures(failures: Any, most: int = 3) -> None:
         shown[failure["group"]] = shown.get(failure["group"], 0) + 1
         if shown[failure["group"]] <= most:
             console.print(f"\nfailed ({failure['group']}): {failure['prompt']}", markup=False)
-            console.print(f"  drawn: {failure['drawn']}", markup=False)
+            console.print(f"  drawn: {readable(failure['drawn'])}", markup=False)
             console.print(
                 f"  evidence: {str(failure['evidence'])[:400]}", markup=False, style="dim"
             )

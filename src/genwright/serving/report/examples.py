@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from genwright.core import codec
+from genwright.serving.pictures import data_url, grid, is_pictures
 from genwright.serving.report.facts import DrawFact, RunFacts
 from genwright.serving.report.markup import Html, h, join
 
@@ -93,26 +94,44 @@ def _card(facts: RunFacts, draw: DrawFact) -> Html:
         h("h5", "Prompt"),
         _block(readable(asked), "prompt"),
         h("h5", "Draw"),
+        picture(row["kind"], row["value"]),
         _block(show(row["kind"], row["value"]), "draw"),
         *([] if evidence in (None, {}, [], "") else [h("h5", "Evidence"), _evidence(evidence)]),
         class_=f"example {draw.status}",
     )
 
 
+def picture(kind: str, data: str | bytes) -> Html | None:
+    """Return a recorded picture [1 or 3, height, width] as an image; None for any other value."""
+    if kind in ("text", "json"):
+        return None
+    name, array = _array(kind, data)
+    known = array.dtype == np.uint8 or np.issubdtype(array.dtype, np.floating)
+    if array.size == 0 or not is_pictures(array[None]) or not known or name == "bfloat16":
+        return None
+    told = show(kind, data)
+    return h("img", src=data_url(grid(array[None], scale=8)), alt=told, class_="picture")
+
+
 def show(kind: str, data: str | bytes) -> str:
     """Return a recorded value as text; arrays and tensors by shape, dtype and range."""
     if kind in ("text", "json"):
         return readable(codec.decode(kind, data))
-    name, raw = "", bytes(data)  # pyright: ignore[reportArgumentType]  # bytes for these kinds
-    if kind == "torch":  # the dtype's name and a zero byte come first; torch itself is not needed
-        head, _, raw = raw.partition(b"\0")
-        name = head.decode()
-    array = np.load(io.BytesIO(raw), allow_pickle=False)
+    name, array = _array(kind, data)
     shape = " × ".join(map(str, array.shape)) or "scalar"
     told = f"{'tensor' if kind == 'torch' else 'array'} of {shape}, {name or array.dtype}"
     if array.size and np.issubdtype(array.dtype, np.number) and name != "bfloat16":
         told += f", values {array.min():.4g} to {array.max():.4g}"
     return told
+
+
+def _array(kind: str, data: str | bytes) -> tuple[str, Any]:
+    """Return a recorded tensor's dtype by name ("" for an array's), and the array."""
+    name, raw = "", bytes(data)  # pyright: ignore[reportArgumentType]  # bytes for these kinds
+    if kind == "torch":  # the dtype's name and a zero byte come first; torch itself is not needed
+        head, _, raw = raw.partition(b"\0")
+        name = head.decode()
+    return name, np.load(io.BytesIO(raw), allow_pickle=False)
 
 
 def readable(value: Any) -> str:

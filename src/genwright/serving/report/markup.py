@@ -13,7 +13,7 @@ from typing import Any
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
-_VOID = {"meta", "br"}
+_VOID = {"meta", "br", "img"}
 
 
 class Html(str):

@@ -1,0 +1,96 @@
+"""`genwright draw`: samples of a trained generator as a picture, and how they came about."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from genwright.cli.output import Json, console, emit_json
+from genwright.cli.solve import Model, describe_cost, pick_generator
+from genwright.core import Cost, InvalidArgument, MissingFile
+from genwright.core.task_file import TaskFile, find_task
+from genwright.serving.pictures import save_animation, save_picture, shown
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("draw")
+    def draw(
+        source: Annotated[
+            str,
+            typer.Argument(help="A task file or its name in tasks/, or the folder of a model."),
+        ],
+        out: Annotated[Path, typer.Option(help="The PNG file to write.")] = Path("draws.png"),
+        prompts: Annotated[
+            str,
+            typer.Option(help="What is asked for, separated by commas; a task's own by default."),
+        ] = "",
+        n: Annotated[int, typer.Option(help="Draws for each prompt.")] = 8,
+        animate: Annotated[
+            Path | None,
+            typer.Option(help="Also show the way from noise: a .gif, .png (animated) or .webp."),
+        ] = None,
+        columns: Annotated[int, typer.Option(help="Pictures in a row; 0 for n.")] = 0,
+        scale: Annotated[int, typer.Option(help="Size of a pixel; 0 to fit.")] = 0,
+        seed: Annotated[int, typer.Option(help="Every random choice derives from it.")] = 0,
+        model: Model = "improved",
+        as_json: Json = False,
+    ) -> None:
+        """Draw pictures or points, and write them into one PNG file."""
+        from genwright.serving.drawn import drawn, trajectory
+
+        if n < 1:
+            raise InvalidArgument(f"draw: n must be 1 or more, got {n}.")
+        generator, asked = _source(source, model)
+        asked = [_prompt(word) for word in prompts.split(",")] if prompts else asked
+        values, cost = drawn(generator, asked, n, seed)
+        save_picture(shown(values, columns=columns or n, scale=scale), out)
+        frames = 0
+        if animate is not None:
+            pictures = [
+                shown(frame, columns=columns or n, scale=scale)
+                for frame in trajectory(generator, asked, n, seed)
+            ]
+            frames = len(pictures)
+            save_animation(pictures, animate)
+        told: dict[str, Any] = {
+            "path": str(out),
+            "draws": len(values),
+            "prompts": asked,
+            "cost": cost.as_dict(),
+        }
+        if animate is not None:
+            told |= {"animation": str(animate), "frames": frames}
+        if as_json:
+            emit_json(told)
+            return
+        console.print(f"wrote {out}: {len(values)} draws; {_cost(cost)}", markup=False)
+        if animate is not None:
+            console.print(f"wrote {animate}: {frames} frames", markup=False)
+
+
+def _source(source: str, model: str) -> tuple[Any, list[Any]]:
+    """Return a generator, and the prompts of its task (None alone for a folder)."""
+    from genwright.generators.diffusion.diffusion_model import DiffusionModel
+    from genwright.learning.improve import load_generator
+
+    folder = Path(source)
+    if folder.is_dir():
+        found = load_generator(folder)
+        if found is None and not (folder / "denoiser.json").is_file():
+            raise MissingFile(f"draw: {source!r} holds neither generator.json nor denoiser.json.")
+        return found or DiffusionModel(denoiser=str(folder)), [None]
+    task_file = TaskFile.load(find_task(source))
+    asked = list({repr(task.prompt): task.prompt for task in task_file.tasks()}.values())
+    return pick_generator(task_file, model), asked
+
+
+def _prompt(word: str) -> Any:
+    """Read a prompt of the command line: a number is a class."""
+    word = word.strip()
+    return int(word) if word.isdecimal() else word or None
+
+
+def _cost(cost: Cost) -> str:
+    return f"{cost.network_evaluations:,} network evaluations, {describe_cost(cost)}"
