@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from itertools import count
 
+import numpy as np
 import pytest
 
 from genwright.core import Task, build, describe, find, methods
@@ -97,6 +98,35 @@ def generator__mutations():
 def generator__random_programs():
     kind = cls("generator", "random_programs")
     return GeneratorCase(make=lambda: kind(max_operations=4), prompt="")
+
+
+def small_denoiser(folder):
+    """Return a folder with a tiny denoiser of two classes."""
+    from genwright.generators.diffusion import stored
+    from genwright.generators.diffusion.denoiser import Denoiser
+    from genwright.generators.diffusion.precondition import Edm
+    from genwright.learning.denoising import untrained
+    from genwright.nets.denoisers import ResMLP
+
+    stored.save(Denoiser(untrained(lambda: ResMLP(2, 8, 1, 2), seed=0), Edm()), folder)
+    return str(folder)
+
+
+def generator__diffusion_model(tmp_path):
+    kind, folder = cls("generator", "diffusion_model"), small_denoiser(tmp_path)
+    return GeneratorCase(make=lambda: kind(denoiser=folder, steps=2, batch=2), prompt=1)
+
+
+def generator__one_step(tmp_path):
+    kind, folder = cls("generator", "one_step"), small_denoiser(tmp_path)
+    return GeneratorCase(make=lambda: kind(denoiser=folder, batch=2), prompt=1)
+
+
+def generator__routed(tmp_path):
+    kind, one = cls("generator", "routed"), generator__one_step(tmp_path).make
+    return GeneratorCase(
+        make=lambda: kind(generators=(one(), one()), prompts=((0,), (1,))), prompt=1
+    )
 
 
 # Constraints.
@@ -600,6 +630,16 @@ def learner__policy_value_learner(tiny_llama, tmp_path):
         ],
         prompt="say a",
         n=2,
+    )
+
+
+def learner__denoising_learner(tmp_path):
+    kind, folder = cls("learner", "denoising_learner"), tmp_path / "denoised"
+    return LearnerCase(
+        make=lambda: kind(folder=f"{folder}{next(NUMBER)}", steps=2, batch=4, learning_rate=0.1),
+        generator=generator__diffusion_model(tmp_path).make,
+        data=[{"prompt": c, "completion": np.full(2, c, np.float32)} for c in (0, 1)],
+        prompt=1,
     )
 
 

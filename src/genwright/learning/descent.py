@@ -16,9 +16,16 @@ def rate_at(step: int, *, peak: float, warmup: int, steps: int) -> float:
 
 
 def descend(
-    loss: Any, weights: Sequence[Any], optimizer: Any, *, step: int, rate: float, kept: str = ""
+    loss: Any,
+    weights: Sequence[Any],
+    optimizer: Any,
+    *,
+    step: int,
+    rate: float,
+    kept: str = "",
+    clip: float = 1.0,
 ) -> float:
-    """Move the weights one step down the gradient of a loss, clipped to length 1; return the loss.
+    """Move the weights one step down the gradient of a loss; return the loss.
 
     Args:
         loss: a scalar tensor.
@@ -27,6 +34,7 @@ def descend(
         step: for the message.
         rate: of this step.
         kept: what is not lost, for the message.
+        clip: the longest gradient; a longer one is shortened to it.
 
     Raises:
         TrainingError: the loss is not finite; the weights were not moved.
@@ -40,7 +48,7 @@ def descend(
         )
     optimizer.param_groups[0]["lr"] = rate
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    torch.nn.utils.clip_grad_norm_(weights, clip)
     optimizer.step()
     optimizer.zero_grad()
     return value

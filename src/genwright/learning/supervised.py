@@ -11,8 +11,6 @@ bfloat16 where the processor computes in it; logits only where there is a loss.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -20,11 +18,18 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from genwright.core import InvalidArgument, TrainingError, child_seed, describe, method, require
+from genwright.core import InvalidArgument, child_seed, describe, method, require
 from genwright.generators.language.apart import apart
 from genwright.generators.language.embedded import quietly, resolve
 from genwright.generators.language.local import LocalLM
 from genwright.learning.batches import batch_at, collate, encode_rows
+from genwright.learning.checkpoint import (
+    drop_checkpoint,
+    read_state,
+    save_checkpoint,
+    unfinished,
+    write_state,
+)
 from genwright.learning.descent import descend, rate_at
 from genwright.learning.model_card import write_card
 
@@ -94,20 +99,15 @@ class Supervised:
         trained = replace(
             generator, model=str(target), system="", template=self.template, chat=False
         )
-        if _read_state(target).get("identity") == identity:
+        if read_state(target).get("identity") == identity:
             return trained  # an earlier call finished this very training
-        state = _read_state(target / "checkpoint")
-        if state and state["identity"] != identity:
-            raise TrainingError(
-                f"{target / 'checkpoint'} belongs to another training (other data, seed or "
-                f"settings). Remove it or choose another folder."
-            )
+        state = unfinished(target, identity)
         losses = apart(
             lambda stop: self._train(generator, data, seed, identity, state, watch, stop)
         )
         write_card(target, self, generator, rows=len(data), seed=seed, losses=losses)
-        _write_state(target, {"identity": identity, "losses": losses})
-        shutil.rmtree(target / "checkpoint", ignore_errors=True)
+        write_state(target, {"identity": identity, "losses": losses})
+        drop_checkpoint(target)
         return trained
 
     def _train(
@@ -166,7 +166,7 @@ class Supervised:
                     "optimizer": optimizer.state_dict(),
                     "weights": [weight.data for weight in weights],
                 }
-                _save_checkpoint(
+                save_checkpoint(
                     Path(self.folder), tensors, {"identity": identity, "losses": losses}
                 )
         save_trained(model, tokenizer, Path(self.folder))
@@ -246,30 +246,4 @@ def _computes_in_bfloat16(device: str) -> bool:
 
 def _weights_identity(model: str) -> str:
     """Name the weights a model stands for: its training for a folder of ours, else its name."""
-    return _read_state(Path(model)).get("identity", model)
-
-
-def _read_state(folder: Path) -> dict[str, Any]:
-    """Read a folder's `training.json`, or {} where there is none."""
-    path = folder / "training.json"
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
-    (folder / "training.json").write_text(json.dumps(state))
-
-
-def _save_checkpoint(folder: Path, tensors: dict[str, Any], state: Mapping[str, Any]) -> None:
-    """Replace the checkpoint as a whole: a kill in between leaves the old one or the new one."""
-    import torch
-
-    fresh, old = folder / "checkpoint.new", folder / "checkpoint.old"
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    torch.save(tensors, fresh / "state.pt")
-    _write_state(fresh, state)
-    if (folder / "checkpoint").exists():
-        os.rename(folder / "checkpoint", old)
-    os.rename(fresh, folder / "checkpoint")
-    shutil.rmtree(old, ignore_errors=True)
+    return read_state(Path(model)).get("identity", model)

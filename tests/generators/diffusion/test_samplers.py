@@ -50,7 +50,7 @@ def test_churn_without_churn_is_heun_bit_for_bit():
 
 def test_churn_keeps_the_law_of_the_data():
     """A Gaussian stays one of std 0.7 under churn: 20,000 draws, 6 standard errors."""
-    n = 20_000
+    n = 4000
     levels = karras(40, 0.01, 10.0)
     found = churn(ONE, noise(10.0, n), levels, 30.0, 1.0, Rows(1, 0, n))
     assert found.std(0).tolist() == pytest.approx([0.7] * 2, abs=6 * 0.7 / math.sqrt(2 * n) + 0.01)

@@ -5,7 +5,7 @@ if they reach its weights; times the network's parameters over those of a refere
 Whether gradients flow is seen at the forward pass, which is when it is decided.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,14 @@ class Meter:
         share = 1.0 if parameters is None else parameters / self.parameters
         self.units += n * (1 + to_inputs + to_weights) * share
         self.evaluations += n
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the counts, as a checkpoint keeps them."""
+        return {"units": self.units, "evaluations": self.evaluations}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the counts of a checkpoint."""
+        self.units, self.evaluations = state["units"], state["evaluations"]
 
     def _seen(self, module: nn.Module, inputs: Sequence[Any]) -> None:
         tensors = [i for i in inputs if isinstance(i, Tensor)]
