@@ -303,6 +303,10 @@ def test_the_cost_is_told_to_those_who_ask(client, http, tiny):
     threads = cost["joules"] / (4.2 * cost["seconds"])
     assert threads == pytest.approx(round(threads))
     assert "W a thread" in cost["joules_how"]
+    grams = cost["joules"] / 3.6e6 * 475  # the world's average
+    assert cost["grams_co2e"] == pytest.approx(grams)
+    assert cost["grams_co2e_bounds"][0] < grams < cost["grams_co2e_bounds"][1]
+    assert "World 2018" in cost["grams_co2e_how"]
     streamed = http.post(
         "/v1/chat/completions", json=body | {"stream": True}, headers=ask
     ).text.split("\n\n")

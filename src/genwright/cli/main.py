@@ -67,6 +67,7 @@ COMMANDS = (
     "compare",
     "scale",
     "report",
+    "footprint",
     "methods",
     "models",
     "claims",

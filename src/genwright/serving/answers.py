@@ -16,6 +16,8 @@ from typing import Any
 from genwright import __version__
 from genwright.core import Cost, Sample, Vocabulary
 from genwright.generators.language.draw import WATTS_PER_THREAD
+from genwright.serving.footprint import NO_OVERHEAD, emissions
+from genwright.serving.grid import grid_mix
 
 
 def finish_reason(draw: Sample[str]) -> str:
@@ -54,8 +56,22 @@ def usage(prompts: Sequence[Sequence[int]], draws: Sequence[Sample[str]], *, cos
             "joules": spent.joules,
             "joules_by": spent.joules_by,
             "joules_how": how if spent.joules_by == "estimated" else "",
+            **_emissions(spent),
         }
     return found
+
+
+def _emissions(spent: Cost) -> dict[str, Any]:
+    """Return grams of CO2 equivalent at the world's average mix, with bounds and method."""
+    if not spent.joules_by:
+        return {}
+    found = emissions(spent, grid_mix("WORLD"), NO_OVERHEAD)
+    how = "; ".join(f"{name}: {given.source}" for name, given in found.inputs.items())
+    return {
+        "grams_co2e": found.value,
+        "grams_co2e_bounds": list(found.bounds),
+        "grams_co2e_how": f"{found.formula}, where {how}",
+    }
 
 
 @dataclass(kw_only=True)

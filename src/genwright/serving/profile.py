@@ -11,8 +11,8 @@ with prompts and running answers takes 1.1 times a prompt batch of as many token
 Ours: token time by default over *sequences*, with a further term for the tokens they hold in cache.
 The published simulator interpolates token time over `prompt_size * batch_size` and then looks it up
 at the number of sequences, below everything that was measured, which makes a batch of 64 sequences
-cost as much as one; `token_over="batch_tokens"` does the same. Below its first point a curve is
-flat; beyond its last it goes on with its last slope, and the simulator counts how often it did.
+cost as much as one; `token_over="batch_tokens"` does the same. Outside its points a curve goes on
+with its first or last slope, and the simulator counts how often a batch was larger than measured.
 """
 
 import csv
@@ -56,12 +56,13 @@ class Curve:
         return cls(xs=tuple(xs), ys=tuple(median(points[x]) for x in xs))
 
     def at(self, x: float) -> float:
-        """Return the value: flat before the first point, the last slope beyond the last."""
+        """Return the value; outside the points the first or last slope goes on, but not below 0."""
         xs, ys = self.xs, self.ys
-        if x <= xs[0] or len(xs) == 1:
+        if len(xs) == 1:
             return ys[0]
-        i = min(bisect_left(xs, x), len(xs) - 1)
-        return ys[i - 1] + (ys[i] - ys[i - 1]) * (x - xs[i - 1]) / (xs[i] - xs[i - 1])
+        i = min(max(bisect_left(xs, x), 1), len(xs) - 1)
+        slope = (ys[i] - ys[i - 1]) / (xs[i] - xs[i - 1])
+        return max(0.0, ys[i - 1] + slope * (x - xs[i - 1]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 
 from genwright.core import Cost, RunState
+from genwright.serving.footprint import NO_OVERHEAD, emissions
+from genwright.serving.grid import grid_mix
 from genwright.serving.report.curve import Curve, curve
 from genwright.serving.report.examples import examples
 from genwright.serving.report.facts import RunFacts, TaskFact, rate
@@ -92,6 +94,14 @@ def _when(facts: RunFacts) -> str:
     return " · ".join(parts)
 
 
+def _emissions(cost: Cost) -> tuple[str, str, str]:
+    """Return the tile of what the electricity stands for, at the world's average mix."""
+    found = emissions(cost, grid_mix("WORLD"), NO_OVERHEAD)
+    low, high = found.bounds
+    span = f"{low:.2g} to {high:.2g} g at the world's grid; genwright footprint for yours"
+    return "emissions", f"{found.value:.2g} g CO2e", span
+
+
 def _tiles(facts: RunFacts) -> Html | None:
     """Return the few numbers to see first."""
     found, cost = rate(list(facts.tasks.values())), facts.cost
@@ -105,6 +115,8 @@ def _tiles(facts: RunFacts) -> Html | None:
         tiles.append(("working time", duration(cost.seconds), each))
         joules = f"{cost.joules:,.0f} J" if cost.joules_by else "–"
         tiles.append(("energy", joules, JOULES[cost.joules_by]))
+        if cost.joules_by:
+            tiles.append(_emissions(cost))
     if cost.money:
         tiles.append(("money", f"{cost.money:,.4f}", "at the price given"))
     if not tiles:
