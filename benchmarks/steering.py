@@ -22,12 +22,12 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from schema_engines import Engine, ours, outlines, xgrammar
 
 from genwright.core import GenwrightError
 from genwright.generators.language.local import LocalLM
@@ -51,8 +51,6 @@ OWN: list[Any] = [
     },
 ]
 ENDLESS = {"type": "array", "items": {"type": "string", "minLength": 20}, "minItems": 50}
-Walk = Callable[[Any, list[int]], tuple[float, list[float], bool]]
-"""(schema, tokens) -> (seconds to compile, seconds of each mask, whether all tokens passed)."""
 
 
 def schemas() -> list[Any]:
@@ -69,86 +67,19 @@ def schemas() -> list[Any]:
     return [schema for part in parts.values() for schema in part]
 
 
-def walked(
-    tokens: list[int], mask: Callable[[], Any], step: Callable[[int], bool]
-) -> tuple[list[float], bool]:
-    """Time a mask before each token; stop where a token is refused."""
+def walk(engine: Engine, schema: Any, tokens: list[int]) -> tuple[float, list[float], bool]:
+    """Return (seconds to compile, seconds of each mask, whether all tokens passed)."""
+    began = time.perf_counter()
+    walker = engine(schema)()
+    compiled = time.perf_counter() - began
     seconds: list[float] = []
     for token in tokens:
         began = time.perf_counter()
-        mask()
+        walker.mask()
         seconds.append(time.perf_counter() - began)
-        if not step(token):
-            return seconds, False
-    return seconds, True
-
-
-def ours(lm: LocalLM) -> Walk:
-    """Genwright: `JsonSchema`, as draws are steered."""
-    vocabulary = lm.vocabulary
-
-    def walk(schema: Any, tokens: list[int]) -> tuple[float, list[float], bool]:
-        began = time.perf_counter()
-        state = JsonSchema(schema=schema).compile(vocabulary).start()
-        compiled = time.perf_counter() - began
-
-        def step(token: int) -> bool:
-            state.advance(token)
-            return True
-
-        return compiled, *walked(tokens, state.mask, step)
-
-    return walk
-
-
-def xgrammar(lm: LocalLM) -> Walk:
-    """XGrammar's compiler and matcher."""
-    import xgrammar as xgr
-
-    words = lm.vocabulary
-    info = xgr.TokenizerInfo(list(words.tokens), stop_token_ids=sorted(words.eos))
-    bits = xgr.allocate_token_bitmask(1, info.vocab_size)
-
-    def walk(schema: Any, tokens: list[int]) -> tuple[float, list[float], bool]:
-        compiler = xgr.GrammarCompiler(info, max_threads=1, cache_enabled=False)
-        began = time.perf_counter()
-        matcher = xgr.GrammarMatcher(compiler.compile_json_schema(json.dumps(schema)))
-        compiled = time.perf_counter() - began
-        mask = partial(matcher.fill_next_token_bitmask, bits)
-        return compiled, *walked(tokens, mask, matcher.accept_token)
-
-    return walk
-
-
-def outlines(lm: LocalLM) -> Walk:
-    """outlines-core: schema to regular expression, and its index over the vocabulary."""
-    from outlines_core import Guide, Index, Vocabulary
-    from outlines_core.json_schema import build_regex_from_schema
-
-    words = lm.vocabulary
-    known: dict[bytes, list[int]] = {}
-    for index, token in enumerate(words.tokens):
-        if token and index not in words.eos:
-            known.setdefault(token, []).append(index)
-    vocabulary = Vocabulary(min(words.eos), known)
-    bits = np.zeros(-(-len(words.tokens) // 32), np.int32)
-
-    def walk(schema: Any, tokens: list[int]) -> tuple[float, list[float], bool]:
-        began = time.perf_counter()
-        guide = Guide(Index(build_regex_from_schema(json.dumps(schema)), vocabulary))
-        compiled = time.perf_counter() - began
-
-        def step(token: int) -> bool:
-            try:
-                guide.advance(token, return_tokens=False)
-            except ValueError:
-                return False
-            return True
-
-        mask = partial(guide.write_mask_into, bits.ctypes.data, bits.size, 4)
-        return compiled, *walked(tokens, mask, step)
-
-    return walk
+        if not walker.accept(token):
+            return compiled, seconds, False
+    return compiled, seconds, True
 
 
 def documents(lm: LocalLM, size: int) -> Iterator[tuple[Any, list[int]]]:
@@ -195,15 +126,15 @@ def share(lm: LocalLM, new: int = 48, n: int = 16) -> dict[str, float]:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Walk all documents every way, then time steps."""
     lm = LocalLM(max_new_tokens=args.tokens, threads=args.threads)
-    walks = {"genwright": ours, "xgrammar": xgrammar, "outlines-core": outlines}
-    ready = {name: make(lm) for name, make in walks.items()}
+    engines = {"genwright": ours, "xgrammar": xgrammar, "outlines-core": outlines}
+    ready = {name: make(lm.vocabulary) for name, make in engines.items()}
     pairs = list(documents(lm, args.tokens))
     rows = []
-    for name, walk in ready.items():
+    for name, engine in ready.items():
         compiled, masks, through, refused = [], [], 0, 0
         for schema, tokens in pairs:
             try:
-                seconds, each, whole = bounded(walk, schema, tokens)
+                seconds, each, whole = bounded(engine, schema, tokens)
             except Exception as error:  # a peer may raise anything
                 print(f"{name}: {type(error).__name__}: {error}"[:150], file=sys.stderr)
                 refused += 1
@@ -227,14 +158,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return {"date": time.strftime("%Y-%m-%d"), "rows": rows, "batch_16": share(lm)}
 
 
-def bounded(walk: Walk, schema: Any, tokens: list[int]) -> tuple[float, list[float], bool]:
+def bounded(engine: Engine, schema: Any, tokens: list[int]) -> tuple[float, list[float], bool]:
     """Walk once in a child process that may take 30 s: an index may never be finished."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         signal.alarm(30)
         try:
-            answer = json.dumps(walk(schema, tokens))
+            answer = json.dumps(walk(engine, schema, tokens))
         except BaseException as error:
             answer = json.dumps(f"{type(error).__name__}: {error}"[:300])
         with os.fdopen(writer, "w") as end:
