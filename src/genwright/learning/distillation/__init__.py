@@ -1,0 +1,1 @@
+"""Making one-step or few-step generators of diffusion models."""
