@@ -16,6 +16,7 @@ from genwright.core import Task, build, describe, find, methods
 from genwright.generators.language.tabular import TabularModel
 from genwright.testing import (
     ConstraintCase,
+    DraftsCase,
     FilterCase,
     GeneratorCase,
     KeyCase,
@@ -252,6 +253,17 @@ def constraint__token_filter(letters):
         members=["", "lipogram", "na"],
         outsiders=["e", "E", "Gran", "\u00c9"],
         accepts=lambda text: not any(b in text.decode().lower() for b in ("e", "an")),
+    )
+
+
+# Draft sources.
+
+
+def drafts__lookahead():
+    words = TabularModel(size=11).vocabulary
+    draws = [([0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 0]), ([3, 3], [4, 5, 6, 4, 5, 6, 4, 5, 6])]
+    return DraftsCase(
+        make=cls("drafts", "lookahead"), vocabulary=words, draws=draws * 2, secret=[7, 8, 9, 7, 8]
     )
 
 

@@ -155,15 +155,51 @@ class ShaperState(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Guesses:
+    """A tree of guesses at the next tokens of a draw.
+
+    Args:
+        tokens: ids, none of them an end token.
+        parents: the index of each guess's parent, below its own, or -1 for a guess that follows
+            the last token directly.
+        odds: for each the chance that the draw comes by it, at most its parent's; with them only
+            the guesses that pay for themselves are evaluated. None has all of them evaluated.
+    """
+
+    tokens: Sequence[int] = ()
+    parents: Sequence[int] = ()
+    odds: Sequence[float] | None = None
+
+
+@runtime_checkable
 class DraftSource(Protocol):
     """Something that guesses the next tokens, so that the engine can check many at once."""
 
-    def draft(self, tokens: Sequence[int], size: int) -> tuple[list[int], list[int]]:
-        """Return (token ids, parents): a tree of at most `size` guesses after `tokens`.
+    def begin(self, vocabulary: Vocabulary, prompt: Sequence[int]) -> "DraftState":
+        """Return the state of one draw that continues `prompt` (token ids).
 
-        `parents[i]` is the index of the parent of node i, which is below i, or -1 for a node that
-        follows the last token directly.
+        Raises:
+            InvalidArgument: it guesses for another vocabulary.
         """
+        ...
+
+
+class DraftState(Protocol):
+    """The source's side of one draw. What it learns of the draw it learns from `tokens`."""
+
+    def draft(self, tokens: Sequence[int], size: int, floor: float) -> Guesses:
+        """Guess what follows.
+
+        Args:
+            tokens: what the draw has written so far; it starts with what it was last time.
+            size: the most guesses.
+            floor: guesses with lower odds would not be evaluated, so they may be left out.
+        """
+        ...
+
+    def end(self, tokens: Sequence[int]) -> None:
+        """Take leave of the draw, which has written these tokens."""
         ...
 
 

@@ -3,6 +3,7 @@
 from genwright.testing.contracts import (
     HOSTILE_TEXTS,
     ConstraintCase,
+    DraftsCase,
     FilterCase,
     GeneratorCase,
     KeyCase,
@@ -22,6 +23,7 @@ from genwright.testing.protocol import Reply
 __all__ = [
     "HOSTILE_TEXTS",
     "ConstraintCase",
+    "DraftsCase",
     "Fault",
     "FilterCase",
     "Flaky",

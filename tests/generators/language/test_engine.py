@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from genwright.core import InvalidArgument, Samples, child_seed, uniform
+from genwright.core import Guesses, InvalidArgument, Samples, child_seed, uniform
 from genwright.generators.language.engine import Engine
 from genwright.generators.language.request import Request, Token
 from genwright.generators.language.sampling import Sampling, race
@@ -402,9 +402,15 @@ def test_streamed_text_never_shows_what_a_stop_string_takes_back(engine):
 class Oracle:
     """Drafts a bushy tree: every token at each of three levels under the first branch."""
 
-    def draft(self, tokens, size):
-        nodes = [0, 1, 2, 0, 1, 2, 0, 1, 2][:size]
-        return nodes, [-1, -1, -1, 1, 1, 1, 4, 4, 4][: len(nodes)]
+    def begin(self, vocabulary, prompt):
+        assert prompt == (0, 1)
+        return self
+
+    def draft(self, tokens, size, floor):
+        return Guesses([0, 1, 2, 0, 1, 2, 0, 1, 2], [-1, -1, -1, 1, 1, 1, 4, 4, 4])
+
+    def end(self, tokens):
+        pass
 
 
 def test_drafts_change_no_draw_and_save_steps(model, engine):

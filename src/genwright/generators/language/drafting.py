@@ -5,10 +5,18 @@ through one step, each token seeing its own ancestors. The draw then chooses its
 does, and as long as each of them is in the tree, the logits after it are there already.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from genwright.core import DraftState, Guesses
 from genwright.generators.language.draw import Draw
+from genwright.generators.language.legal import legal
 from genwright.generators.language.scoring import Rows
+from genwright.generators.language.steered import Failed
+from genwright.generators.language.step_cost import StepCost
+
+MOST = 64
+"""Guesses of one draw in one step, as in the paper of lookahead (`lookahead.py`)."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +32,64 @@ class Draft:
     parents: list[int] | None
 
 
-def drafted(draw: Draw) -> Draft:
-    """Ask a draw's source for guesses."""
-    source = draw.ticket.request.drafts
-    if source is None or draw.finish or draw.walk is not None:
-        return Draft([], None)
+def drafted(running: Sequence[Draw], cost: StepCost) -> tuple[dict[int, Draft], Failed]:
+    """Draft for every draw the guesses by which the step brings more tokens a second.
+
+    Args:
+        running: all draws of the step.
+        cost: of steps.
+
+    Returns:
+        (by the id of the draw, its draft; the draws whose source or constraint failed, and why)
+    """
+    sure = sum(1.0 for draw in running if not draw.finish)
+    size = sum(len(draw.pending) for draw in running)
+    floor = cost.worth(size, sure)
+    found: dict[int, Guesses] = {}
+    failed = Failed()
+    for draw in running:
+        found[id(draw)] = Guesses()
+        if draw.guesser is not None and not draw.finish:
+            try:
+                found[id(draw)] = _guessed(draw, draw.guesser, floor)
+            except Exception as error:
+                failed.append((draw, error))
+    least = threshold(found.values(), size, sure, cost)
+    return {id(draw): _draft(draw, found[id(draw)], least) for draw in running}, failed
+
+
+def _guessed(draw: Draw, guesser: DraftState, floor: float) -> Guesses:
+    """Ask for guesses, and leave those that the constraints allow."""
+    guesses = guesser.draft(draw.tokens, MOST, floor)
+    return legal(guesses, draw) if guesses.tokens and draw.states else guesses
+
+
+def threshold(found: Iterable[Guesses], size: int, sure: float, cost: StepCost) -> float:
+    """Return the odds of the last guess that pays, over all draws."""
+    least, tokens, best = 1.0 + 1e-9, sure, sure / cost(size)
+    ranked = sorted((odds for guesses in found for odds in guesses.odds or ()), reverse=True)
+    for n, odds in enumerate(ranked, 1):
+        tokens += odds
+        if tokens / cost(size + n) > best:
+            least, best = odds, tokens / cost(size + n)
+    return least
+
+
+def _draft(draw: Draw, guesses: Guesses, least: float) -> Draft:
+    """Keep the guesses with good enough odds that the draw has room for."""
     # the last node may add one token more, so the tree must leave room for it
     room = draw.limit - len(draw.tokens) - 1
-    context = [*draw.ticket.request.prompt, *draw.tokens]
-    tokens, parents = source.draft(context, room) if room > 0 else ([], [])
-    if not tokens:
-        return Draft([], None)
     base = len(draw.pending)
-    run = list(range(-1, base - 1))
-    return Draft(tokens, run + [base - 1 if p < 0 else base + p for p in parents])
+    tokens: list[int] = []
+    parents = list(range(-1, base - 1))
+    at, depth = {-1: base - 1}, {-1: 0}
+    for i, (token, parent) in enumerate(zip(guesses.tokens, guesses.parents, strict=True)):
+        worth = guesses.odds is None or guesses.odds[i] >= least
+        if worth and parent in at and depth[parent] < room:
+            at[i], depth[i] = base + len(tokens), depth[parent] + 1
+            tokens.append(token)
+            parents.append(at[parent])
+    return Draft(tokens, parents if tokens else None)
 
 
 @dataclass

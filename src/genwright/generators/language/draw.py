@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genwright.core import ConstraintState, Cost, Sample, ShaperState, Vocabulary, child_seed
+from genwright.core import (
+    ConstraintState,
+    Cost,
+    DraftState,
+    Sample,
+    ShaperState,
+    Vocabulary,
+    child_seed,
+)
 from genwright.generators.language.request import Ticket, Token
 from genwright.generators.language.walks import WALKS, Walk
 
@@ -49,6 +57,7 @@ class Draw:
     spent: Spent = field(default_factory=Spent)
     data: bytearray = field(default_factory=bytearray)
     cut: int | None = None
+    guesser: DraftState | None = None
     shown: int = 0
 
     def __post_init__(self) -> None:

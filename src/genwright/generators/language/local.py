@@ -14,6 +14,7 @@ from genwright.core import (
     CompiledConstraint,
     Constraint,
     ConstraintError,
+    DraftSource,
     InvalidArgument,
     LogitShaper,
     Memory,
@@ -61,6 +62,8 @@ class LocalLM:
             batches, at the price of some likelihood (perplexity on WikiText-2 35.1 for 34.1).
         threads: of the network; None leaves torch's own choice.
         batch: the most draws that run together.
+        drafts: guesses tokens ahead, which makes draws faster where it guesses well and changes
+            none of them; `Lookahead()`, or nothing. See docs/methods/lookahead.md.
     """
 
     model: str = EMBEDDED
@@ -79,6 +82,7 @@ class LocalLM:
     threads: int | None = None
     batch: int = 64
     mode: Literal["mask", "asap", "exact"] = "mask"
+    drafts: DraftSource | None = None
     memory: Memory | None = field(default=None, repr=False, compare=False)
     """Where the modes that learn leave what they learnt; the runner gives the ledger."""
 
@@ -174,6 +178,7 @@ class LocalLM:
                 sampling=self._sampling(),
                 constraints=compiled,
                 shapers=shapers,
+                drafts=self.drafts,
                 watch=watch,
                 **learnt,
             )

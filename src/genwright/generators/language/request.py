@@ -21,7 +21,8 @@ class Request:
         sampling: how tokens are chosen.
         constraints: a draw satisfies all of them.
         shapers: change the odds before the constraints mask them, in this order.
-        drafts: guesses tokens ahead, so that one step can check many; changes no draw.
+        drafts: guesses tokens ahead, so that one step can check many; changes no draw, and has no
+            part in the modes that learn.
         scripts: instead of sampling, follow these tokens, one list a draw, to learn their
             log-probabilities.
         watch: whether the ticket reports every token as it is chosen (in the modes `asap` and

@@ -24,6 +24,7 @@ from genwright.generators.language.prompts import Prompts, ReadPrompt, unread
 from genwright.generators.language.request import Ticket
 from genwright.generators.language.scoring import Rows, wants_scores
 from genwright.generators.language.steered import choose
+from genwright.generators.language.step_cost import StepCost
 
 
 class Rounds:
@@ -41,6 +42,7 @@ class Rounds:
         self._waiting: deque[tuple[Ticket, int, ReadPrompt]] = deque()
         self._active: list[Draw] = []
         self._prompts = Prompts(model, prompts)
+        self._cost = StepCost()
         self._masks = ThreadPoolExecutor(1, thread_name_prefix="genwright-masks")
 
     @property
@@ -89,7 +91,11 @@ class Rounds:
         """Run the network once over all chunks, then choose tokens for all that can go on."""
         reading = unread((prompt for _, _, prompt in self._waiting), self._piece)
         running = [draw for draw in self._active if draw.pending]
-        drafts = [drafted(draw) for draw in running]
+        found, failed = drafted(running, self._cost)
+        for draw, error in failed:
+            self._fail(draw.ticket, error)
+        running = [draw for draw in running if draw in self._active] if failed else running
+        drafts = [found[id(draw)] for draw in running]
         chunks = [
             Chunk(
                 d.cache,
@@ -104,7 +110,10 @@ class Rounds:
         masks = self._masks.submit(_find_masks, masked) if masked else None
         began = time.perf_counter()
         logits = torch.from_numpy(self._model.step(chunks)) if chunks else None
-        _charge(chunks, [*running, *(p for p, _ in reading)], time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        _charge(chunks, [*running, *(p for p, _ in reading)], seconds)
+        if running and not reading:
+            self._cost.learn(sum(len(chunk.tokens) for chunk in chunks), seconds)
         if masks is not None:
             masks.result()
         if logits is not None:
@@ -196,6 +205,8 @@ class Rounds:
             draw.data += vocabulary.decode(draw.tokens)
             draw.finish = "length"
         else:
+            if request.drafts is not None:
+                draw.guesser = request.drafts.begin(vocabulary, request.prompt)
             draw.append_forced()
         if draw.pending:  # the prompt's own logits score the first token
             Rows(logits).score(draw, draw.pending[0], 0)
@@ -230,6 +241,8 @@ class Rounds:
     def _leave(self, draw: Draw) -> None:
         self._active.remove(draw)
         self._model.release(draw.cache)
+        if draw.guesser is not None:
+            draw.guesser.end(draw.tokens)
         draw.ticket.put((draw.index, draw.result(WATTS_PER_THREAD * torch.get_num_threads())))
 
     def _fail(self, ticket: Ticket, error: Exception) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from genwright.core import InvalidArgument
 from genwright.testing.contracts import (
     constraint,
+    drafts,
     filter,
     generator,
     key,
@@ -25,6 +26,7 @@ from genwright.testing.contracts import (
     verifier,
 )
 from genwright.testing.contracts.constraint import ConstraintCase
+from genwright.testing.contracts.drafts import DraftsCase
 from genwright.testing.contracts.filter import FilterCase
 from genwright.testing.contracts.generator import GeneratorCase
 from genwright.testing.contracts.key import KeyCase
@@ -46,6 +48,7 @@ Case = (
     | LoaderCase
     | SelectorCase
     | FilterCase
+    | DraftsCase
 )
 
 _SLOTS: dict[str, tuple[type, tuple[Callable[[Any], None], ...]]] = {
@@ -58,6 +61,7 @@ _SLOTS: dict[str, tuple[type, tuple[Callable[[Any], None], ...]]] = {
     "key": (KeyCase, key.LAWS),
     "loader": (LoaderCase, loader.LAWS),
     "selector": (SelectorCase, selector.LAWS),
+    "drafts": (DraftsCase, drafts.LAWS),
     "filter": (FilterCase, filter.LAWS),
 }
 
@@ -97,6 +101,7 @@ __all__ = [
     "HOSTILE_TEXTS",
     "Case",
     "ConstraintCase",
+    "DraftsCase",
     "FilterCase",
     "GeneratorCase",
     "KeyCase",
