@@ -93,11 +93,22 @@ def register(app: typer.Typer) -> None:
 
     @claims.command("table")
     def write_table(
+        which: Annotated[
+            Literal["claims", "onestep"],
+            typer.Argument(help="claims: every claim's result; onestep: the one-step methods."),
+        ] = "claims",
         results: Results = RESULTS,
-        out: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/claims.md"),
+        out: Annotated[
+            Path | None, typer.Option(help="The page to write; docs/WHICH.md by default.")
+        ] = None,
+        ledger: LedgerPath = DEFAULT_LEDGER,
         as_json: Json = False,
     ) -> None:
-        """Write the table of recorded results."""
+        """Write the table of recorded results, or that of the one-step methods in a ledger."""
+        out = out or Path(f"docs/{which}.md")
+        if which == "onestep":
+            _write_onestep(ledger, out, as_json)
+            return
         if not results.is_file():
             raise MissingFile(
                 f"claims: no results at {results}; record one: genwright claims run SLUG --record"
@@ -108,6 +119,18 @@ def register(app: typer.Typer) -> None:
             emit_json({"path": str(out), "results": len(found)})
         else:
             console.print(f"wrote {out} from {len(found)} recorded results", markup=False)
+
+
+def _write_onestep(ledger: Path, out: Path, as_json: bool) -> None:
+    from genwright.claims.contest import rows
+    from genwright.claims.onestep import write_page
+
+    with Ledger(ledger, create=False) as book:
+        written = write_page(rows(book), out)
+    if as_json:
+        emit_json({"path": str(out), "rows": written})
+    else:
+        console.print(f"wrote {out}: {written} rows", markup=False)
 
 
 def _show(found: Recorded) -> None:

@@ -33,7 +33,7 @@ from genwright.learning.distillation.slimflow import (
     guided_target,
 )
 from genwright.nets.denoisers import ResMLP
-from genwright.nets.feature_net import Features, FeatureNet
+from genwright.nets.feature_net import FeatureNet, Features
 
 ONE = GaussianMixture((1.0,), ((0.0, 0.0),), 0.6)
 TWO = GaussianMixture((1.0, 1.0), ((1.0, 0.0), (-1.0, 0.0)), 0.1, (0, 1))
