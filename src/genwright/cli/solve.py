@@ -1,5 +1,7 @@
 """`genwright solve`: run a task file's strategy on its prompts."""
 
+from contextlib import nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,7 @@ from genwright.core.runner import solve
 from genwright.core.task_file import TaskFile, find_task
 from genwright.learning.improve import load_generator, steer
 from genwright.learning.scores import score
+from genwright.serving.ray_workers import RayWorkers
 
 MODELS = Path("runs/models")
 
@@ -30,6 +33,13 @@ Model = Annotated[
         "or a model's name or folder."
     ),
 ]
+
+
+class Engine(StrEnum):
+    """Where draws and checks are made."""
+
+    here = "here"
+    ray = "ray"
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +53,13 @@ def register(app: typer.Typer) -> None:
         seed: Annotated[int | None, typer.Option(help="Instead of the task file's.")] = None,
         workers: Annotated[int | None, typer.Option(help="Prompts in flight.")] = None,
         resume: Annotated[str | None, typer.Option(help="Id of a run to go on with.")] = None,
+        engine: Annotated[
+            Engine, typer.Option(help="Where draws and checks are made: here, or by Ray's workers.")
+        ] = Engine.here,
+        ray_workers: Annotated[int, typer.Option(help="Worker processes of Ray.")] = 2,
+        ray_address: Annotated[
+            str | None, typer.Option(help="A running Ray cluster, or `auto`; starts one if absent.")
+        ] = None,
         ledger: LedgerPath = DEFAULT_LEDGER,
         as_json: Json = False,
     ) -> None:
@@ -54,7 +71,11 @@ def register(app: typer.Typer) -> None:
         strategy = task_file.build("strategy", task_file.strategy)
         per_prompt, per_run = task_file.budgets()
         ledger.parent.mkdir(parents=True, exist_ok=True)
-        with Ledger(ledger) as book, stages() as shown:
+        with (
+            Ledger(ledger) as book,
+            machines(engine, ray_workers, ray_address) as elsewhere,
+            stages() as shown,
+        ):
             shown.begin(f"solve {task_file.name}", total=len(tasks))
             result = solve(
                 tasks,
@@ -67,6 +88,7 @@ def register(app: typer.Typer) -> None:
                 run_budget=per_run,
                 seed=task_file.seed if seed is None else seed,
                 workers=workers or task_file.workers,
+                machines=elsewhere,
                 on_event=shown.event,
             )
         scores, failures = score(task_file, tasks, result.outcomes)
@@ -104,6 +126,11 @@ def register(app: typer.Typer) -> None:
         show_failures(failures)
 
 
+def machines(engine: Engine, workers: int, address: str | None) -> Any:
+    """Return a context of what `solve` takes as machines; of None for this one."""
+    return RayWorkers(workers, address=address) if engine is Engine.ray else nullcontext()
+
+
 def pick_generator(task_file: TaskFile, model: str) -> Any:
     """Return the task's improved generator, its base one, or its base one with another model."""
     if model == "improved":
@@ -135,7 +162,10 @@ def score_table(title: str, scores: Any) -> Any:
 
 def describe_cost(cost: Any) -> str:
     """Return a cost in words."""
-    parts = [f"{cost.draws} draws", f"{cost.new_tokens:,} new tokens", f"{cost.seconds:.0f} s"]
+    work = f"{cost.new_tokens:,} new tokens"
+    if not cost.new_tokens and cost.network_evaluations:
+        work = f"{cost.network_evaluations:,} network evaluations"
+    parts = [f"{cost.draws} draws", work, f"{cost.seconds:.0f} s"]
     if cost.joules_by:
         parts.append(f"{cost.joules:,.0f} J ({cost.joules_by})")
     if cost.money:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from genwright.core import codec
 from genwright.core.cost import Budget, Cost
@@ -45,6 +45,18 @@ class Event:
     task: str
     what: Any = None
     replayed: bool = False
+
+
+class Machines(Protocol):
+    """Where draws and checks are made, if not here: stand-ins that do the same elsewhere."""
+
+    def generator(self, generator: Generator[Any], /) -> Generator[Any]:
+        """Return a stand-in for a generator."""
+        ...
+
+    def verifier(self, verifier: Verifier[Any], /) -> Verifier[Any]:
+        """Return a stand-in for a verifier."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,7 @@ def solve(
     run_budget: Budget = Budget(),
     seed: int = 0,
     workers: int = 1,
+    machines: Machines | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunResult:
     """Run a strategy on every task, recording each draw, verdict and cost.
@@ -103,6 +116,8 @@ def solve(
         seed: the seed of the run.
         workers: tasks in progress at a time, each on a thread. The draws do not depend on it
             (unless the run budget ends them).
+        machines: where draws and checks are made, such as `serving.ray_workers.RayWorkers`; here
+            where it is left out. The draws do not depend on it either.
         on_event: called with each `Event`, by one thread at a time.
 
     Raises:
@@ -120,12 +135,12 @@ def solve(
     keyed = _keyed(tasks)
     spec = _spec(keyed, generator, strategy, budget, run_budget)
     book = ledger if ledger is not None else Ledger()
-    if ledger is not None and isinstance(generator, Remembering):
-        generator = generator.remembering(book)
+    if ledger is not None and machines is None and isinstance(generator, Remembering):
+        generator = generator.remembering(book)  # a memory is the ledger's, which stays here
     run_id = run_id or new_id()
     with alone(book.path, run_id):
         run, reopened = _open_run(book, run_id, name, spec, seed)
-        attempt = _Attempt(run, generator, strategy, budget, run_budget, seed, on_event)
+        attempt = _Attempt(run, generator, strategy, budget, run_budget, seed, machines, on_event)
         attempt.restore(keyed, reopened)
         _carry_out(attempt, keyed, workers)
     return attempt.result(keyed)
@@ -164,10 +179,12 @@ class _Attempt:
         budget: Budget,
         run_budget: Budget,
         seed: int,
+        machines: Machines | None,
         on_event: Callable[[Event], None] | None,
     ) -> None:
         self.run = run
-        self.generator = generator
+        self.generator = generator if machines is None else machines.generator(generator)
+        self.machines = machines
         self.strategy = strategy
         self.budget = budget
         self.run_budget = run_budget
@@ -236,7 +253,12 @@ class _Attempt:
 
     def _run_strategy(self, key: str, task: Task[Any], budget: Budget) -> Outcome[Any]:
         recorder = Recorder(self.run, key, self)
-        verifier = None if task.verifier is None else RecordingVerifier(task.verifier, recorder)
+        verifier = None
+        if task.verifier is not None:
+            found = (
+                task.verifier if self.machines is None else self.machines.verifier(task.verifier)
+            )
+            verifier = RecordingVerifier(found, recorder)
         outcome = self.strategy.run(
             _steered(recording(self.generator, recorder), key, task),
             replace(task, verifier=verifier, key=key, steering=(), metrics={}),
