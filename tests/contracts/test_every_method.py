@@ -655,6 +655,22 @@ def learner__denoising_learner(tmp_path):
     )
 
 
+def learner__match(tmp_path):
+    kind, folder = cls("learner", "match"), tmp_path / "matched"
+    return LearnerCase(
+        make=lambda: kind(
+            folder=f"{folder}{next(NUMBER)}",
+            steps=2,
+            batch=4,
+            fake_per_step=1,
+            learning_rate=0.1,
+        ),
+        generator=generator__diffusion_model(tmp_path).make,
+        data=[],
+        prompt=1,
+    )
+
+
 # Sources, keys, loaders, selectors.
 
 

@@ -29,6 +29,7 @@ def train(
     folder: str = "",
     save_every: int = 500,
     watch: Watch | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Do the steps that are left.
 
@@ -40,6 +41,7 @@ def train(
         folder: where checkpoints go; none are written without it.
         save_every: steps between checkpoints.
         watch: told every metric.
+        enough: asked before each step; training ends once it says so.
 
     Raises:
         TrainingError: a loss that is not finite, the parts as they were before that step are saved
@@ -57,6 +59,8 @@ def train(
         save_checkpoint(place, tensors, {"identity": identity, "step": done})
 
     for i in range(first, steps):
+        if enough():
+            return
         try:
             found = step(i)
         except TrainingError as error:

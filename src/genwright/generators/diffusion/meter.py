@@ -33,7 +33,7 @@ class Meter:
     @contextmanager
     def watching(self, *modules: nn.Module) -> Generator["Meter"]:
         """Count every forward pass of these modules while the block runs."""
-        hooks = [module.register_forward_pre_hook(self._seen) for module in modules]
+        hooks = [module.register_forward_pre_hook(self._hook(module)) for module in modules]
         try:
             yield self
         finally:
@@ -70,10 +70,16 @@ class Meter:
         """Take the counts of a checkpoint."""
         self.units, self.evaluations = state["units"], state["evaluations"]
 
-    def _seen(self, module: nn.Module, inputs: Sequence[Any]) -> None:
-        tensors = [i for i in inputs if isinstance(i, Tensor)]
-        to_weights = torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters())
-        self.add(len(tensors[0]), _reach(tensors), to_weights, size_of(module))
+    def _hook(self, module: nn.Module) -> Callable[[nn.Module, Sequence[Any]], None]:
+        """Return what counts one forward pass; weights are listed once, as it is called often."""
+        weights, size = list(module.parameters()), size_of(module)
+
+        def seen(_: nn.Module, inputs: Sequence[Any]) -> None:
+            tensors = [i for i in inputs if isinstance(i, Tensor)]
+            to_weights = torch.is_grad_enabled() and any(w.requires_grad for w in weights)
+            self.add(len(tensors[0]), _reach(tensors), to_weights, size)
+
+        return seen
 
 
 def size_of(module: nn.Module) -> int:

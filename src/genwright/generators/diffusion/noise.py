@@ -157,6 +157,8 @@ class StudentT:
 
         b is Beta(N / 2, D / 2); see `Gaussian.sample` for the arguments.
         """
+        if self.d == math.inf:
+            return Gaussian().sample(shape, sigma, rng)
         dim = math.prod(shape[1:])
         n = rng.normal(shape)
         b = rng.beta(dim / 2, self.d / 2, shape[0])
@@ -166,6 +168,8 @@ class StudentT:
 
     def log_density(self, squared: Tensor, sigma: Tensor, dim: int) -> Tensor:
         """Return -(N + D) / 2 log(squared + sigma^2 D)."""
+        if self.d == math.inf:
+            return Gaussian().log_density(squared, sigma, dim)
         return -(dim + self.d) / 2 * torch.log(squared + sigma**2 * self.d)
 
 

@@ -39,7 +39,7 @@ def save(denoiser: Denoiser, folder: str | Path) -> None:
 
 
 def load(folder: str | Path) -> Denoiser:
-    """Return a denoiser of its own, on the processor.
+    """Return a denoiser of its own, on the processor; the folder may be named by its SPEC file.
 
     Raises:
         ModelNotFound: no denoiser is there.
@@ -47,7 +47,7 @@ def load(folder: str | Path) -> Denoiser:
     """
     from safetensors.torch import load_file
 
-    place = Path(folder)
+    place = _folder(folder)
     if not (place / SPEC).is_file() or not (place / WEIGHTS).is_file():
         raise ModelNotFound(
             f"no denoiser is in {str(place)!r}: a trained one holds {SPEC} and {WEIGHTS}."
@@ -76,9 +76,15 @@ def opened(denoiser: str | Denoise) -> Any:
     """
     if not isinstance(denoiser, str):
         return denoiser
-    place = os.path.abspath(denoiser)
+    place = os.path.abspath(_folder(denoiser))
     weights = Path(place, WEIGHTS)
     return _opened(place, weights.stat().st_mtime_ns if weights.is_file() else 0)
+
+
+def _folder(place: str | Path) -> Path:
+    """Return a model's folder; it may be named by its file `denoiser.json`."""
+    path = Path(place)
+    return path.parent if path.name == SPEC else path
 
 
 @lru_cache(maxsize=8)
