@@ -17,6 +17,7 @@ import typer
 from genwright.cli import serve as command_of
 from genwright.core import InvalidArgument, UserError
 from genwright.generators.language.local import LocalLM
+from genwright.generators.language.lookahead import Lookahead
 from genwright.serving.run import listen
 from genwright.serving.service import Limits
 
@@ -128,6 +129,17 @@ def test_it_listens_on_loopback_unless_told_otherwise(tiny, monkeypatch, capsys)
     assert [made.getsockname()[0] for made in asked] == ["127.0.0.1", "0.0.0.0"]
     for made in asked:
         made.close()
+
+
+def test_lookahead_is_off_unless_told_otherwise(tiny, monkeypatch):
+    served = []
+    monkeypatch.setattr("genwright.serving.run.run", lambda app, made, drain: made.close())
+    monkeypatch.setattr(
+        "genwright.serving.server.create_app", lambda lm, **others: served.append(lm)
+    )
+    serve(model=tiny.model, port=0, dtype="float32")
+    serve(model=tiny.model, port=0, dtype="float32", lookahead=True)
+    assert [lm.drafts for lm in served] == [None, Lookahead()]
 
 
 def test_a_task_is_served_as_it_steers(tiny, tmp_path):

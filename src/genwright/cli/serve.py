@@ -39,10 +39,14 @@ def register(app: typer.Typer) -> None:
         timeout: Annotated[float, typer.Option(help="Seconds one request may take.")] = 600.0,
         batch: Annotated[int | None, typer.Option(help="Draws that run together.")] = None,
         dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or auto.")] = None,
+        lookahead: Annotated[
+            bool, typer.Option(help="Guess ahead from prompts and earlier answers; same answers.")
+        ] = False,
     ) -> None:
         """Serve the OpenAI API: /v1/chat/completions, /v1/completions, /v1/models, /metrics."""
         for module in ("fastapi", "uvicorn", "prometheus_client"):
             require(module, extra="serve", needed_by="genwright serve")
+        from genwright.generators.language.lookahead import Lookahead
         from genwright.serving.run import listen, run
         from genwright.serving.server import create_app
         from genwright.serving.service import Limits
@@ -55,6 +59,8 @@ def register(app: typer.Typer) -> None:
         generator = replace(
             generator, batch=batch or generator.batch, dtype=dtype or generator.dtype
         )
+        if lookahead:
+            generator = replace(generator, drafts=Lookahead())
         made = listen(host, port)  # before the model is read: a port in use is said at once
         served = create_app(generator, name=_name(model, task), key=key, limits=limits)
         where = f"http://{host}:{made.getsockname()[1]}"

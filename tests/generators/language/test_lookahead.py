@@ -1,19 +1,22 @@
 """Lookahead changes no draw, saves steps where text repeats, and learns what it can rely on."""
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
-from genwright.core import InvalidArgument, Samples
+from genwright.core import InvalidArgument, Samples, build, describe
 from genwright.generators.language.draft_trie import DraftTrie
 from genwright.generators.language.engine import Engine
+from genwright.generators.language.local import LocalLM
 from genwright.generators.language.lookahead import Lookahead
 from genwright.generators.language.reliance import Reliance, kind
 from genwright.generators.language.request import Request
 from genwright.generators.language.sampling import Sampling
 from genwright.generators.language.tabular import TabularModel
+from genwright.steering.grammar import Regex
 
 END = 3
 
@@ -202,3 +205,35 @@ def test_a_source_that_fails_ends_its_own_request_only(engine):
     with pytest.raises(ZeroDivisionError):
         draws(engine, drafts=Broken())
     assert draws(engine, drafts=Lookahead()) == draws(engine)
+
+
+def test_a_task_file_switches_it_on_and_describes_it():
+    table = {"method": "local_lm", "drafts": {"method": "lookahead", "size": 16}}
+    made = build("generator", table)
+    assert made.drafts == Lookahead(size=16)
+    assert describe(made)["drafts"] == table["drafts"]
+    assert describe(LocalLM())["drafts"] is None
+
+
+@pytest.mark.parametrize("steered", [False, True])
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_real_network_draws_the_same_in_batches_and_under_a_grammar(
+    tiny_llama, steered, temperature
+):
+    """The network is untrained, but its attention, caches and masks are those of any Llama."""
+    pattern = Regex(pattern="(one|two|one two|three)( (one|two|three)){3,40}")
+    plain = LocalLM(
+        model=str(tiny_llama),
+        chat=False,
+        dtype="float32",
+        temperature=temperature,
+        max_new_tokens=48 if not steered else 250,
+        constraints=(pattern,) if steered else (),
+    )
+    fast = replace(plain, drafts=Lookahead(size=12))
+    for prompt in ("one two three one two three one two", "aaaa aaaa aaaa", "x"):
+        first, second = plain.sample(prompt, 5, seed=3), fast.sample(prompt, 5, seed=3)
+        assert [d.info["tokens"] for d in second] == [d.info["tokens"] for d in first]
+        for a, b in zip(first, second, strict=True):
+            assert b.info["masked_mass"] == pytest.approx(a.info["masked_mass"], abs=1e-3)
+    assert second.cost.network_evaluations <= first.cost.network_evaluations
