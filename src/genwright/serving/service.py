@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from genwright.core import ConstraintError, InvalidArgument
 from genwright.generators.language.local import LocalLM, Prompt
@@ -23,6 +24,8 @@ from genwright.generators.language.request import Ticket
 from genwright.serving.faults import ApiError
 from genwright.serving.jobs import Job
 from genwright.serving.metrics import Clock, Metrics
+
+R = TypeVar("R")
 
 COMPILING = 4
 """Constraints that are compiled at once; one that never ends keeps its place."""
@@ -101,13 +104,12 @@ class Service:
         Raises:
             ApiError: one that leaves no room for an answer of that length.
         """
-        loop = asyncio.get_running_loop()
         found: list[list[int]] = []
         for prompt in prompts:
             least = len(_text(prompt).encode()) // self._longest
             if least >= self.context:  # a text this long is not worth the time to read it
                 raise self._too_long(f"at least {least}", most)
-            ids = await loop.run_in_executor(self._reader, _encode, lm, prompt)
+            ids = await self.apart(lambda prompt=prompt: _encode(lm, prompt))
             if len(ids) + (most or 1) > self.context:
                 raise self._too_long(str(len(ids)), most)
             if not all(0 <= token < self.size for token in ids):
@@ -116,6 +118,10 @@ class Service:
                 )
             found.append(ids)
         return found
+
+    async def apart(self, work: Callable[[], R]) -> R:
+        """Return what `work` returns, done in the one thread that may use the tokenizer."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, work)
 
     async def begin(
         self,

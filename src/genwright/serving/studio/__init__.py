@@ -1,0 +1,1 @@
+"""The studio: pages in a browser, on the models of this machine."""
