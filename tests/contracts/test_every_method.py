@@ -267,6 +267,21 @@ def drafts__lookahead():
     )
 
 
+def constraint__word_constraint(letters):
+    length, kind = cls("filter", "length"), cls("constraint", "word_constraint")
+    lexicon = ("cat", "dog's", "a", "elephant")
+    return ConstraintCase(
+        make=lambda: kind(filters=(length(at_most=5),), lexicon=lexicon),
+        vocabulary=letters,
+        members=["", "A cat", "dog's... cat"],
+        outsiders=["elephant", "ca", "acat", "dog"],
+        accepts=lambda text: (
+            re.fullmatch(b'[ \n.,;:!?"()-]*((cat|dog\'s|a)([ \n.,;:!?"()-]+|$))*', text.lower())
+            is not None
+        ),
+    )
+
+
 # Filters.
 
 
@@ -655,6 +670,44 @@ def learner__denoising_learner(tmp_path):
     )
 
 
+def learner__consistency_distiller(tmp_path):
+    kind, folder = cls("learner", "consistency_distiller"), tmp_path / "consistent"
+    settings = {"steps": 2, "batch": 4, "levels": 3, "sub_path": "variance", "learning_rate": 0.1}
+    case = learner__denoising_learner(tmp_path)
+    return replace(case, make=lambda: kind(folder=f"{folder}{next(NUMBER)}", **settings))
+
+
+def on_pairs(tmp_path, name):
+    kind, folder = cls("learner", name), tmp_path / name
+    rows = [{"prompt": c, "noise": [1.0, -c], "completion": [c, 2.0]} for c in (0, 1)]
+    settings = {"steps": 2, "batch": 4, "learning_rate": 0.1}
+    case = learner__denoising_learner(tmp_path)
+    return replace(case, make=lambda: kind(folder=f"{folder}{next(NUMBER)}", **settings), data=rows)
+
+
+def learner__reflow(tmp_path):
+    return on_pairs(tmp_path, "reflow")
+
+
+def learner__pair_distiller(tmp_path):
+    return on_pairs(tmp_path, "pair_distiller")
+
+
+def learner__slim_flow(tmp_path):
+    case, kind = learner__denoising_learner(tmp_path), cls("learner", "slim_flow")
+    student = case.generator().denoiser
+    stages = {"steps": 2, "batch": 4, "learning_rate": 0.1}
+    return replace(
+        case,
+        make=lambda: kind(
+            student=student,
+            pairs=4,
+            reflow=cls("learner", "reflow")(**stages),
+            distil=cls("learner", "pair_distiller")(**stages),
+        ),
+    )
+
+
 def learner__match(tmp_path):
     kind, folder = cls("learner", "match"), tmp_path / "matched"
     return LearnerCase(
@@ -760,6 +813,11 @@ def loader__flights_database(tmp_path_factory):
     kind = cls("loader", "flights_database")
     path = tmp_path_factory.mktemp("flights") / "flights.sqlite"
     return LoaderCase(make=lambda: kind(path=str(path)))
+
+
+def loader__untrained_denoiser(tmp_path_factory):
+    path = tmp_path_factory.mktemp("beginner") / "model"
+    return LoaderCase(make=lambda: cls("loader", "untrained_denoiser")(path=str(path), width=8))
 
 
 def loader__digit_features(tmp_path_factory):

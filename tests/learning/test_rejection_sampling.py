@@ -27,3 +27,19 @@ def test_an_easy_task_gives_no_more_than_its_share():
     assert [r["completion"] for r in accepted(recorded(), per_task=1)] == ["good 1"]
     with pytest.raises(InvalidArgument, match="per_task"):
         accepted(recorded(), per_task=0)
+
+
+def test_accepted_pictures_become_rows_of_numbers():
+    import numpy as np
+
+    values = [np.full((1, 2, 2), v, dtype=np.float32) for v in (0.5, 0.5, -0.25, 0.0)]
+    with Ledger() as ledger:
+        run = solve(
+            [Task(3, Passes(lambda value: bool(value.mean())), "three")],
+            Scripted(values),
+            RepeatedSampling(n=4, batch=4, stop_on_pass=False),
+            ledger=ledger,
+        ).run_id
+        rows = accepted(ledger.run(run))
+    assert [row["completion"] for row in rows] == [[[[0.5] * 2] * 2], [[[-0.25] * 2] * 2]]
+    assert {row["prompt"] for row in rows} == {3}

@@ -7,7 +7,7 @@ import typer
 
 from genwright.cli.output import Json, console, emit_json
 from genwright.cli.solve import Model, describe_cost, pick_generator
-from genwright.core import Cost, InvalidArgument, MissingFile
+from genwright.core import InvalidArgument, MissingFile
 from genwright.core.task_file import TaskFile, find_task
 from genwright.serving.pictures import save_animation, save_picture, shown
 
@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             emit_json(told)
             return
-        console.print(f"wrote {out}: {len(values)} draws; {_cost(cost)}", markup=False)
+        console.print(f"wrote {out}: {describe_cost(cost)}", markup=False)
         if animate is not None:
             console.print(f"wrote {animate}: {frames} frames", markup=False)
 
@@ -90,7 +90,3 @@ def _prompt(word: str) -> Any:
     """Read a prompt of the command line: a number is a class."""
     word = word.strip()
     return int(word) if word.isdecimal() else word or None
-
-
-def _cost(cost: Cost) -> str:
-    return f"{cost.network_evaluations:,} network evaluations, {describe_cost(cost)}"

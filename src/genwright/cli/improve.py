@@ -13,6 +13,7 @@ from genwright.core import TaskFileError, describe
 from genwright.core.ledger import Ledger
 from genwright.core.task_file import TaskFile, find_task
 from genwright.learning.improve import improve
+from genwright.learning.model_card import model_folder
 from genwright.learning.scores import result_table
 
 
@@ -88,5 +89,5 @@ def register(app: typer.Typer) -> None:
                 f"held-out rows that share something with training (run {found.runs['training']})"
             )
             console.print(table(title, ["group", "rows", *kinds], rows))
-        console.print(f"model: {found.generator.model}   ledger: {ledger}", markup=False)
+        console.print(f"model: {model_folder(found.generator)}   ledger: {ledger}", markup=False)
         show_failures(found.measurements[-1].failures)

@@ -73,7 +73,7 @@ def train_features(
     return Features(net, float(right.mean()), len(held_out))
 
 
-@method(name="digit_features")
+@method(slot="loader")
 @dataclass(frozen=True, kw_only=True)
 class DigitFeatures:
     """Trains the classifier of handwritten digits into a file, unless it is there already.

@@ -25,8 +25,7 @@ from genwright.core.ledger import Ledger
 from genwright.core.run import Item, Run
 from genwright.core.runner import solve
 from genwright.core.task_file import ImproveTable, MethodTable, TaskFile, fill
-from genwright.generators.language.local import LocalLM
-from genwright.learning.model_card import add_to_card
+from genwright.learning.model_card import add_to_card, model_folder
 from genwright.learning.rejection_sampling import accepted
 from genwright.learning.scores import Measurement, markdown, score
 from genwright.search.repeated_sampling import RepeatedSampling
@@ -34,6 +33,9 @@ from genwright.search.single import Single
 from genwright.synthesis.dedup import separation
 
 Watch = Callable[[str, int, float], None]
+
+MOST_RECORDED = 400
+"""About as many values of a metric of one training go into the ledger, each a write to the disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class Improvement:
     """
 
     measurements: Sequence[Measurement]
-    generator: LocalLM
+    generator: Any
     rows: int
     accepted: Sequence[int]
     left_out: int
@@ -117,11 +119,13 @@ def improve(
     ) -> Any:
         settings = table.model_dump() | {"folder": str(folder / name)}
         learner = build("learner", settings)
-        steps = getattr(learner, "steps", "")
+        steps = getattr(learner, "steps", 0)
         stage(f"train {name}: {len(data)} rows, {steps} steps")
+        every = max(1, steps // MOST_RECORDED)
 
         def record(metric: str, step: int, value: float) -> None:
-            main.add_metric(f"{name}/{metric}", value, step)
+            if step % every == 0 or step == steps - 1:
+                main.add_metric(f"{name}/{metric}", value, step)
             if watch:
                 watch(metric, step, value)
 
@@ -170,7 +174,7 @@ def improve(
         shared=shared_with_training(main, task_file.prompts.group),
     )
     add_to_card(
-        Path(generator.model),
+        model_folder(generator),
         ledger=Path(ledger.path).name,
         runs=runs,
         scores=markdown(found.measurements),
@@ -233,7 +237,8 @@ def training_rows(
     Raises:
         UserError: no rows are left.
     """
-    forbidden = {str(task.prompt) for task in held_out}
+    # a class to draw has no answer that could leak; a text is a question, and stays apart
+    forbidden = {task.prompt for task in held_out if isinstance(task.prompt, str)}
     files = task_file.files()
     rows: list[dict[str, Any]] = []
     left_out = 0
@@ -243,7 +248,9 @@ def training_rows(
         if prompt in forbidden:
             left_out += 1
             continue
-        rows.append({**row, "prompt": prompt, "completion": str(completion)})
+        if not isinstance(completion, list):  # the numbers of a picture stay numbers
+            completion = str(completion)
+        rows.append({**row, "prompt": prompt, "completion": completion})
     if not rows:
         raise UserError(f"{task_file.path.name}: [improve.data] gives no training rows.")
     return rows, left_out

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genwright import __version__
-from genwright.core import describe
+from genwright.core import InvalidArgument, describe
 
 if TYPE_CHECKING:
     from genwright.generators.language.local import LocalLM
@@ -40,7 +40,23 @@ def add_to_card(folder: Path, *, ledger: str, runs: Mapping[str, str], scores: s
         scores: a Markdown table.
     """
     path = folder / "README.md"
-    card = path.read_text(encoding="utf-8").partition("\n## Measured")[0]
+    begun = path.read_text(encoding="utf-8") if path.exists() else f"# {folder.name}\n"
+    card = begun.partition("\n## Measured")[0]
     named = [f"- {what}: run `{run}`" for what, run in runs.items()]
     text = "\n".join(["", "## Measured", "", f"Ledger: `{ledger}`", "", *named, "", scores, ""])
     path.write_text(card + text, encoding="utf-8")
+
+
+def model_folder(generator: Any) -> Path:
+    """Return the folder that holds a generator's weights.
+
+    Raises:
+        InvalidArgument: its weights are in memory alone.
+    """
+    for name in ("model", "denoiser"):
+        if isinstance(found := getattr(generator, name, None), str):
+            return Path(found)
+    raise InvalidArgument(
+        f"model_folder: {type(generator).__name__} holds its weights in memory; give its learner a "
+        "folder."
+    )

@@ -13,7 +13,7 @@ papers start again from the first ones, because minutes count on two cores.
 from collections.abc import Iterator
 from typing import Any
 
-from genwright.core import InvalidArgument
+from genwright.core import InvalidArgument, codec
 from genwright.core.run import Run
 
 
@@ -31,17 +31,24 @@ def accepted(run: Run, *, per_task: int = 4) -> list[dict[str, Any]]:
     if per_task < 1:
         raise InvalidArgument(f"accepted: per_task must be 1 or more, got {per_task}.")
     prompts = run.prompts()
-    kept: dict[str, dict[str, None]] = {}
+    kept: dict[str, dict[str, Any]] = {}
     for task, value in _passed(run):
-        texts = kept.setdefault(task, {})
-        if isinstance(value, str) and len(texts) < per_task:
-            texts[value.strip()] = None
+        values = kept.setdefault(task, {})
+        if len(values) < per_task and (found := _completion(value)) is not None:
+            values.setdefault(codec.digest(found), found)
     return [
-        {"prompt": prompts[task], "completion": text, "task": task}
-        for task, texts in kept.items()
+        {"prompt": prompts[task], "completion": value, "task": task}
+        for task, values in kept.items()
         if task in prompts
-        for text in texts
+        for value in values.values()
     ]
+
+
+def _completion(value: Any) -> Any:
+    """Return a text without blanks around it, an array as lists of numbers; None for all else."""
+    if isinstance(value, str):
+        return value.strip()
+    return value.tolist() if hasattr(value, "tolist") else None
 
 
 def _passed(run: Run) -> Iterator[tuple[str, Any]]:

@@ -102,7 +102,9 @@ def result_table(measurements: Sequence[Measurement]) -> tuple[list[str], list[l
     """Return (column names, rows): rates with 95% intervals by group, further checks, costs."""
     groups = list(measurements[0].scores)
     names = list(next(iter(measurements[0].scores.values())).metrics)
-    heads = ["", *groups, *names, "draws", "new tokens", "seconds", "joules"]
+    written = any(m.cost.new_tokens for m in measurements)
+    work = "new tokens" if written else "evaluations"
+    heads = ["", *groups, *names, "draws", work, "seconds", "joules"]
     rows: list[list[str]] = []
     for m in measurements:
         cells = [f"{m.stage}: {m.arm}"]
@@ -115,6 +117,7 @@ def result_table(measurements: Sequence[Measurement]) -> tuple[list[str], list[l
             share = sum(s.metrics[name] * s.tasks for s in m.scores.values()) / everyone
             cells.append(f"{share:.0%}")
         joules = f"{m.cost.joules:.0f} ({m.cost.joules_by})" if m.cost.joules_by else "unknown"
-        cells += [f"{m.cost.draws}", f"{m.cost.new_tokens}", f"{m.cost.seconds:.0f}", joules]
+        done = m.cost.new_tokens if written else m.cost.network_evaluations
+        cells += [f"{m.cost.draws}", f"{done}", f"{m.cost.seconds:.0f}", joules]
         rows.append(cells)
     return heads, rows
