@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
+from threading import RLock
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +27,9 @@ from genwright.core import InvalidArgument, method, require
 PAPER = "arXiv:2306.15926"
 _DROPPED = {"Mn", "Me", "Cf"}
 """Combining marks, and characters that are not seen (a soft hyphen, a joiner of no width)."""
+
+judging = RLock()
+"""Held while a vocabulary or lexicon is judged: threads that come second find the answers kept."""
 
 
 class Filter(Protocol):

@@ -32,7 +32,7 @@ class Syllables:
         every: whether every pronunciation must have so many, or one is enough.
     """
 
-    count: int = 1
+    count: int
     every: bool = False
 
     def __post_init__(self) -> None:

@@ -17,6 +17,9 @@ from genwright.core import ConstraintError, InvalidArgument, Vocabulary, method
 KEPT = 1024
 """Masks kept per compiled machine: 50 MB at 49,152 tokens."""
 
+REACHED = 16_384
+"""Pairs of a byte and a state whose tokens are kept; nearly all have few tokens."""
+
 
 @dataclass
 class _Node:
@@ -24,6 +27,28 @@ class _Node:
 
     tokens: list[int] = field(default_factory=list[int])
     children: "dict[int, _Node]" = field(default_factory=dict[int, "_Node"])
+
+
+_tries: "OrderedDict[str, _Node]" = OrderedDict()
+_TRIES = 4
+"""Tries kept, by the fingerprint of their vocabulary."""
+
+
+def _trie(vocabulary: Vocabulary) -> _Node:
+    """Return the trie of all tokens, made once for a vocabulary."""
+    root = _tries.pop(vocabulary.fingerprint, None)
+    if root is None:
+        root = _Node()
+        for index, token in enumerate(vocabulary.tokens):
+            node = root
+            for byte in token:
+                node = node.children.setdefault(byte, _Node())
+            if token and index not in vocabulary.eos:
+                node.tokens.append(index)
+    _tries[vocabulary.fingerprint] = root
+    while len(_tries) > _TRIES:
+        _tries.popitem(last=False)
+    return root
 
 
 @method()
@@ -47,14 +72,7 @@ class PythonMachine:
         Raises:
             ConstraintError: no token may come first, and the empty string is not accepted.
         """
-        root = _Node()
-        for index, token in enumerate(vocabulary.tokens):
-            node = root
-            for byte in token:
-                node = node.children.setdefault(byte, _Node())
-            if token and index not in vocabulary.eos:
-                node.tokens.append(index)
-        compiled = CompiledMachine(machine=self, vocabulary=vocabulary, root=root)
+        compiled = CompiledMachine(machine=self, vocabulary=vocabulary, root=_trie(vocabulary))
         if not compiled.start().mask().any():
             raise ConstraintError("PythonMachine: no token of the vocabulary may come first.")
         return compiled
@@ -70,6 +88,9 @@ class CompiledMachine:
     kept: "OrderedDict[Hashable, NDArray[np.bool_]]" = field(
         default_factory=OrderedDict[Hashable, NDArray[np.bool_]]
     )
+    reached: "OrderedDict[tuple[int, Hashable], NDArray[np.intp]]" = field(
+        default_factory=OrderedDict[tuple[int, Hashable], NDArray[np.intp]]
+    )
 
     def start(self) -> "MachineState":
         """Return the state of the empty draw."""
@@ -81,18 +102,37 @@ class CompiledMachine:
         if mask is None:
             mask = np.zeros(len(self.vocabulary), np.bool_)
             mask[sorted(self.vocabulary.eos)] = self.machine.done(state)
-            open_nodes: list[tuple[_Node, Hashable]] = [(self.root, state)]
-            while open_nodes:
-                node, here = open_nodes.pop()
-                mask[node.tokens] = True
-                for byte, child in node.children.items():
-                    after = self.machine.step(here, byte)
-                    if after is not None:
-                        open_nodes.append((child, after))
+            for byte, child in self.root.children.items():
+                after = self.machine.step(state, byte)
+                if after is not None:
+                    mask[self._reached(byte, child, after)] = True
         self.kept[state] = mask
         if len(self.kept) > KEPT:
             self.kept.popitem(last=False)
         return mask
+
+    def _reached(self, byte: int, start: _Node, state: Hashable) -> NDArray[np.intp]:
+        """Return the tokens that begin with a byte and are allowed from the state after it on.
+
+        They are kept, for many states have the same next ones: every end of a word, one between
+        words.
+        """
+        found = self.reached.pop((byte, state), None)
+        if found is None:
+            tokens: list[int] = []
+            open_nodes: list[tuple[_Node, Hashable]] = [(start, state)]
+            while open_nodes:
+                node, here = open_nodes.pop()
+                tokens += node.tokens
+                for following, child in node.children.items():
+                    after = self.machine.step(here, following)
+                    if after is not None:
+                        open_nodes.append((child, after))
+            found = np.array(tokens, np.intp)
+        self.reached[byte, state] = found
+        if len(self.reached) > REACHED:
+            self.reached.popitem(last=False)
+        return found
 
 
 class MachineState:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genwright.core import ConstraintError, InvalidArgument, Vocabulary, method, nearest
-from genwright.steering.lexical import PAPER, Ban, Filter, contradicting, fold, named
+from genwright.steering.lexical import PAPER, Ban, Filter, contradicting, fold, judging, named
 from genwright.steering.similar import Similar
 
 KEPT = 256
@@ -110,9 +110,10 @@ class TokenFilter:
         """
         found: dict[int, NDArray[np.bool_]] = {}
         left = np.ones(len(vocabulary), np.bool_)
-        for i in sorted(range(len(self.filters)), key=lambda i: _is_slow(self.filters[i])):
-            found[i] = self._mask(self.filters[i], vocabulary, left)
-            left &= found[i]
+        with judging:
+            for i in sorted(range(len(self.filters)), key=lambda i: _is_slow(self.filters[i])):
+                found[i] = self._mask(self.filters[i], vocabulary, left)
+                left &= found[i]
         return [found[i] for i in range(len(self.filters))]
 
     def explain(self, token: str) -> list[str]:
