@@ -261,7 +261,7 @@ def constraint__token_filter(letters):
 
 def drafts__lookahead():
     words = TabularModel(size=11).vocabulary
-    draws = [([0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 0]), ([3, 3], [4, 5, 6, 4, 5, 6, 4, 5, 6])]
+    draws = [([0, 1, 2, 3, 4, 10, 4, 5], [1, 2, 3, 4, 0]), ([3, 3], [4, 5, 6, 4, 5, 6, 4, 5, 6])]
     return DraftsCase(
         make=cls("drafts", "lookahead"), vocabulary=words, draws=draws * 2, secret=[7, 8, 9, 7, 8]
     )
@@ -675,6 +675,20 @@ def learner__consistency_distiller(tmp_path):
     settings = {"steps": 2, "batch": 4, "levels": 3, "sub_path": "variance", "learning_rate": 0.1}
     case = learner__denoising_learner(tmp_path)
     return replace(case, make=lambda: kind(folder=f"{folder}{next(NUMBER)}", **settings))
+
+
+def learner__domain_studio(tmp_path):
+    make = cls("loader", "untrained_denoiser")(
+        path=str(tmp_path / "model"), shape=(1, 2, 2), width=8
+    )
+    kind, folder = cls("learner", "domain_studio"), tmp_path / "adapted"
+    settings = {"steps": 2, "batch": 3, "learning_rate": 0.1}
+    return LearnerCase(
+        make=lambda: kind(folder=f"{folder}{next(NUMBER)}", **settings),
+        generator=lambda: cls("generator", "diffusion_model")(denoiser=str(make()), steps=2),
+        data=[{"prompt": None, "completion": np.full((1, 2, 2), v)} for v in (0.0, 0.5, 1.0)],
+        prompt=None,
+    )
 
 
 def on_pairs(tmp_path, name):

@@ -73,7 +73,7 @@ def ring_arena() -> Arena:
     teacher = DiffusionModel(denoiser=law, batch=4000)
     task = Task(
         name="ring8",
-        budget=2e6,
+        budget=1e6,
         draws=RING_DRAWS,
         classes=None,
         judge=judge_ring,
@@ -82,7 +82,7 @@ def ring_arena() -> Arena:
     net = untrained(lambda: ResMLP(2, width=64, blocks=3), seed=0)
     begin = DiffusionModel(denoiser=Denoiser(net, Edm(sigma_data=RING_SPREAD)))
     learner = DenoisingLearner(
-        folder=str(prepared("ring8")), steps=2000, batch=512, learning_rate=3e-3, target=law
+        folder=str(prepared("ring8")), steps=1000, batch=512, learning_rate=3e-3, target=law
     )
     start = opened(learner.fit(begin, law, seed=0).denoiser)
     return Arena(task=task, teacher=teacher, start=start, data=law)
@@ -109,7 +109,7 @@ def digit_arena(steps: int = 6000) -> Arena:
         raise GenwrightError("the classifier of digits got fewer than 97% right: undecided.")
     task = Task(
         name="digits",
-        budget=1e6,
+        budget=5e5,
         draws=len(digits()),
         classes=torch.as_tensor(digits().labels),
         judge=judge_digits,

@@ -4,7 +4,7 @@ Each `train` gets a learning rate, train units and a seed, and spends the units 
 its number of steps from what one step costs. ODE pairs are charged.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from genwright.claims.arenas import Arena, digit_arena, draws_of, floor_row, ring_arena
-from genwright.claims.contest import Entry, Row, Student, hold, record
+from genwright.claims.contest import RATES, Entry, Row, Student, hold, record
 from genwright.core import Ledger, child_seed
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.meter import Meter, size_of
@@ -103,7 +103,14 @@ def rectified(arena: Arena, *, slim: bool, name: str, order: int) -> Entry:
 
 
 def consistency(
-    arena: Arena, *, sub_path: str, levels: int, draw_steps: int, name: str, order: int
+    arena: Arena,
+    *,
+    sub_path: str,
+    levels: int,
+    draw_steps: int,
+    name: str,
+    order: int,
+    rates: Sequence[float] = RATES,
 ) -> Entry:
     """Return consistency distillation, or its training on sub-paths, drawing in so many steps."""
 
@@ -112,7 +119,9 @@ def consistency(
         made = drawing_in(model, draw_steps, ladder)
         return student(made, size_of(arena.start.net), spent)
 
-    return Entry(name=name, evaluations=draw_steps, uses_data=True, train=train, order=order)
+    return Entry(
+        name=name, evaluations=draw_steps, uses_data=True, train=train, rates=rates, order=order
+    )
 
 
 @cache

@@ -28,7 +28,7 @@ from genwright.synthesis.images import digits, digits_split
 DS = (16.0, 64.0, 256.0, inf)
 ALPHAS = (0.0, 0.3, 0.6, 0.9)
 RATES = (1e-3, 2e-3, 4e-3)
-STEPS = 2000
+STEPS = 1200
 BATCH = 256
 DIM = 64
 

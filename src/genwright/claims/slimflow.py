@@ -35,7 +35,7 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     smoke = scale == "smoke"
     arena = ring_arena() if smoke else digit_arena()
     seeds = range(1 if smoke else 3)
-    units = 0.15e6 if smoke else 0.4e6
+    units = 0.15e6 if smoke else 0.3e6
     n = 2000 if smoke else 20_000
     pairs = ode_pairs(_whole(arena, n), n, seed=child_seed(seed, "pairs"))
     features = None if smoke else _other_eye(seed)

@@ -33,6 +33,7 @@ def train_features(
     learning_rate: float = 6e-3,
     noise: float = 0.1,
     width: int = 24,
+    shift: bool = True,
 ) -> Features:
     """Train a `FeatureNet` and measure it on held-out pictures.
 
@@ -45,6 +46,7 @@ def train_features(
         learning_rate: the peak.
         noise: standard deviation of what is added to a picture.
         width: of the network.
+        shift: whether pictures are moved by up to a pixel; not where a class is a place.
 
     Raises:
         InvalidArgument: no pictures to train on or to measure with.
@@ -63,7 +65,9 @@ def train_features(
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=1e-2)
     for step in range(steps):
         picked = rng.integers(0, len(train), batch)
-        x = _shifted(pixels[picked], *rng.integers(0, 3, 2).tolist())
+        x = pixels[picked]
+        if shift:
+            x = _shifted(x, *rng.integers(0, 3, 2).tolist())
         x = x + noise * torch.as_tensor(rng.standard_normal(x.shape), dtype=x.dtype)
         loss = F.cross_entropy(net(x), labels[picked])
         rate = rate_at(step, peak=learning_rate, warmup=20, steps=steps)
