@@ -33,6 +33,19 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Part:
+    """Data of which only some classes are taken.
+
+    Args:
+        data: whatever `source_of` takes, with classes.
+        classes: which of them.
+    """
+
+    data: Any
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Finite:
     """Data in memory, drawn with replacement.
 
@@ -57,27 +70,34 @@ class Finite:
 
 @dataclass(frozen=True, eq=False)
 class Endless:
-    """A law with `sample(n, rng, cond)` and `classes`; every class is drawn equally often."""
+    """A law with `sample(n, rng, cond)`; each of some classes is drawn equally often.
+
+    Args:
+        law: an exact mixture, or another.
+        drawn: the classes; () draws without one.
+    """
 
     law: Any
-    conditional: bool
+    drawn: tuple[int, ...]
 
     def batch(self, n: int, rng: Batch) -> tuple[Tensor, Tensor | None]:
         """Return n fresh draws."""
-        cond = rng.integers(self.law.classes, n) if self.conditional else None
+        cond = None
+        if self.drawn:
+            cond = torch.tensor(self.drawn)[rng.integers(len(self.drawn), n)]
         return self.law.sample(n, rng, cond).float(), cond
 
     @property
     def identity(self) -> str:
         """Names the law."""
-        return codec.dumps([describe(self.law), self.conditional], canonical=True)
+        return codec.dumps([describe(self.law), self.drawn], canonical=True)
 
 
 def source_of(data: Any, shape: Sequence[int], classes: int) -> Source:
     """Return a source of what a denoiser can be trained on.
 
     Args:
-        data: see the module.
+        data: see the module; a `Part` of it takes some classes alone.
         shape: of a draw.
         classes: how many the denoiser knows; with 0, classes in the data are left aside.
 
@@ -85,13 +105,20 @@ def source_of(data: Any, shape: Sequence[int], classes: int) -> Source:
         InvalidArgument: nothing to train on; values of mixed or other shape or type; a class out
             of range, or rows some of which have one.
     """
+    only: tuple[int, ...] = ()
+    if isinstance(data, Part):
+        data, only = data.data, data.classes
     if hasattr(data, "sample") and hasattr(data, "classes") and hasattr(data, "shape"):
         _expect(tuple(data.shape), shape)
-        return Endless(data, conditional=classes > 0 and data.classes > 0)
+        conditional = classes > 0 and data.classes > 0
+        return Endless(data, (only or tuple(range(data.classes))) if conditional else ())
     if isinstance(data, Images):
         values, prompts = data.pixels, [int(label) for label in data.labels]
     else:
         values, prompts = _columns(data)
+    if only:
+        rows = [i for i, prompt in enumerate(prompts) if prompt in only]
+        values, prompts = values[rows], [prompts[i] for i in rows]
     if not len(values):
         raise InvalidArgument("nothing to train on: no rows.")
     _expect(values.shape[1:], shape)
