@@ -140,6 +140,15 @@ def test_every_token_is_made_once_and_nothing_starts_early(rows, pools, batching
     total = (found.finish - found.first).sum()
     assert (found.gaps[:, 0] * found.gaps[:, 1]).sum() == pytest.approx(total, abs=1e-6)
     assert found.busy.max() <= 1 + 1e-9
+    assert found.memory.max() <= 1
+
+
+def test_requests_wait_for_memory_and_not_for_each_other():
+    """Two requests of 60 bytes in 100: the second starts when the first has ended."""
+    trace = [Arrival(at=0.0, prompt=40, output=20)] * 2
+    found = cluster(["mixed"], memory=100.0).run(trace)
+    assert found.memory == pytest.approx([0.6])
+    assert found.started[1] == pytest.approx(found.finish[0])
 
 
 def test_more_sequences_than_a_batch_holds_take_turns():

@@ -71,7 +71,7 @@ class Clockwork:
     context = 600
 
     def __init__(self):
-        self.model, self.now, self.open = self, 0.0, 0
+        self.now, self.open = 0.0, 0
 
     def new_cache(self, source=None, length=0):
         self.open += 1
@@ -109,8 +109,7 @@ def test_a_real_engine_gets_a_profile(tiny_llama):
     from genwright.generators.language.local import LocalLM
 
     lm = LocalLM(model=str(tiny_llama), chat=False, dtype="float32")
-    lm.sample("a", 1, seed=0)
-    found = Profile.measure(lm._load().engine, prompts=(4, 32), sequences=(1, 4), repeats=1)
+    found = Profile.measure(lm.token_model, prompts=(4, 32), sequences=(1, 4), repeats=1)
     assert min(*found.prompt.ys, *found.token.ys) > 0
 
 
@@ -175,6 +174,28 @@ def test_levels_are_shares_of_what_is_allowed():
     assert slowdowns["ttft@1"] == pytest.approx(2.0 / 3.0, rel=0.2)
     assert set(slowdowns) == {"ttft@1", "tbt@0.5"}
     assert sum(len(limits) for limits in LEVELS.values()) == 9
+
+
+@given(st.floats(0.2, 6.0), st.integers(0, 5))
+def test_giving_up_early_changes_no_answer(rate, seed):
+    trace = at_rate(
+        poisson([Arrival(at=0, prompt=4, output=o) for o in (1, 5, 9)], 60, 1.0, seed), rate
+    )
+    levels = {"ttft": {0.5: 1.5, 0.9: 3.0}, "tbt": {0.9: 30.0}, "e2e": {0.5: 1.4, 0.99: 5.0}}
+    slo = Slo(reference=flat(1.0), levels=levels)
+    tested = one(n=2)
+    assert slo.kept_by(tested, trace) == slo.met(tested.run(trace))
+
+
+def test_an_overload_is_given_up_before_the_end():
+    asked = []
+
+    def good(work):
+        asked.append(work)
+        return len(asked) < 5
+
+    assert one().run_while(EVEN, good) is None
+    assert len(asked) <= 6, "the rest of the same moment, and no more"
 
 
 def test_plans_rank_by_what_was_asked_for():

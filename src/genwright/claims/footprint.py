@@ -16,11 +16,12 @@ from genwright.generators.language.local import LocalLM
 from genwright.serving.power import Measured, measure_call
 from genwright.serving.projection import GROWS, SHRINKS, Scenario, project, read_scenario
 from genwright.serving.quantities import Given, Quantity
-from genwright.steering.grammar import Regex
 
 SMS = "text/sms_spam.jsonl.gz"
 SHOTS = 6
 HELD_OUT = 500
+TUNING = 40
+LABELS = ("ham", "spam")
 Rows = Sequence[dict[str, Any]]
 
 
@@ -91,20 +92,33 @@ def classical(test: Rows, train: Rows) -> tuple[Told, Told]:
 
 
 def prompted(test: Rows, train: Rows) -> Told:
-    """The embedded model, shown a few messages with their labels; answers are steered to one."""
-    by_label = {label: [r for r in train if r["label"] == label] for label in ("ham", "spam")}
-    pairs = zip(by_label["ham"], by_label["spam"], strict=False)
+    """The embedded model, shown a few messages with their labels, scores both labels.
+
+    How much likelier "spam" must be than "ham" is set on training messages, as the classifier's
+    weights are: a small model leans to one label whatever the message (Zhao et al. 2021,
+    arXiv:2102.09690). Neither setting it nor training the classifier is counted.
+    """
+    by_label = {label: [r for r in train if r["label"] == label] for label in LABELS}
+    pairs = zip(*(by_label[label] for label in LABELS), strict=False)
     shown = [row for pair in pairs for row in pair][:SHOTS]
     examples = "".join(f"Message: {_line(r)}\nLabel: {r['label']}\n\n" for r in shown)
-    lm = LocalLM(
-        chat=False, template=examples + "Message: {prompt}\nLabel:", temperature=0.0,
-        max_new_tokens=4,
-    ).steered(Regex(pattern=" (ham|spam)"))  # fmt: skip
-    lm.sample(_line(train[-1]), 1, seed=0)  # reads the weights, compiles, keeps the examples' cache
+    lm = LocalLM(chat=False, template=examples + "Message: {prompt}\nLabel:")
+
+    def lean(row: dict[str, Any]) -> float:
+        ham, spam = lm.score(_line(row), [f" {label}" for label in LABELS])
+        return spam - ham
+
+    tuning = [row for label in LABELS for row in by_label[label][SHOTS : SHOTS + TUNING]]
+    leans = [lean(row) for row in tuning]
+    spams = [row["label"] == "spam" for row in tuning]
+
+    def hits(cut: float) -> int:
+        return sum((x >= cut) == spam for x, spam in zip(leans, spams, strict=True))
+
+    cut = max(leans, key=hits)
 
     def mark() -> list[str]:
-        tickets = [lm.submit(lm.encode(_line(row)), 1, seed=0) for row in test]
-        return [draw.value.strip() for ticket in tickets for _, draw in ticket]
+        return [LABELS[lean(row) >= cut] for row in test]
 
     return _told(measure_call(mark), test, 1)
 

@@ -16,7 +16,7 @@ computation of the layers before the last, and never less than one layer's share
 
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -128,7 +128,18 @@ class Cluster:
         Raises:
             InvalidArgument: a request that does not fit into the machine it is placed on.
         """
-        return _Run(self, trace).go()
+        found = _Run(self, trace, None).go()
+        assert found is not None, "only a watched run is given up"
+        return found
+
+    def run_while(self, trace: Sequence[Arrival], good: Callable[[Work], bool]) -> Simulated | None:
+        """Answer a trace, or give up and return None once `good` says so.
+
+        Args:
+            trace: of requests.
+            good: is asked after a request's first token and after its last: `finish` is 0 before.
+        """
+        return _Run(self, trace, good).go()
 
 
 _ARRIVE, _END, _LAND = range(3)
@@ -137,8 +148,14 @@ _ARRIVE, _END, _LAND = range(3)
 class _Run:
     """One simulation: the queue of events and the machines' states."""
 
-    def __init__(self, cluster: Cluster, trace: Sequence[Arrival]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        trace: Sequence[Arrival],
+        good: Callable[[Work], bool] | None,
+    ) -> None:
         self.cluster = cluster
+        self.good, self.given_up = good, False
         self.stations = [
             Station(i, m.hardware, m.batching, m.pool, cluster.served.token_bytes)
             for i, m in enumerate(cluster.machines)
@@ -152,8 +169,8 @@ class _Run:
         self.moved = 0.0
         self.now = 0.0
 
-    def go(self) -> Simulated:
-        """Run until every request is answered."""
+    def go(self) -> Simulated | None:
+        """Run until every request is answered, or until it is given up."""
         for arrival in self.trace:
             heapq.heappush(self.events, (arrival.at, next(self.order), _ARRIVE, arrival))
         while self.events:
@@ -166,6 +183,8 @@ class _Run:
                 self._end(what)
             elif isinstance(what, Work):
                 self._land(what)
+            if self.given_up:
+                return None
         held = sum(station.used for station in self.stations)
         assert abs(held) < 1, "memory comes back"
         assert not any(station.pending for station in self.stations), "every request is answered"
@@ -217,6 +236,7 @@ class _Run:
         read, done = station.end(self.now)
         for work in read:
             work.first = work.last = self.now
+            self._ask(work)
             if work.output == 1:
                 self._finish(work)
             elif work.writer is station:
@@ -254,12 +274,17 @@ class _Run:
 
     def _finish(self, work: Work) -> None:
         work.finish = self.now
+        self._ask(work)
         writer, reader = work.writer, work.reader
         whole = (work.prompt + work.output) * writer.token_bytes
         writer.pending -= 1
         self._free(writer, work.kept if reader is not writer else work.held, whole)
         if reader is not writer and work.output == 1:  # nothing travelled: the reader kept it
             self._free(reader, work.held, (work.prompt + 1) * reader.token_bytes)
+
+    def _ask(self, work: Work) -> None:
+        if self.good is not None and not self.good(work):
+            self.given_up = True
 
     def _free(self, station: Station, used: float, reserved: float) -> None:
         station.used -= used

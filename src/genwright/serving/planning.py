@@ -20,6 +20,7 @@ from genwright.core import InvalidArgument
 from genwright.serving.cluster import Cluster
 from genwright.serving.profile import Profile
 from genwright.serving.simulated import Simulated
+from genwright.serving.station import Work
 from genwright.serving.traffic import Arrival, at_rate
 
 LEVELS: Mapping[str, Mapping[float, float]] = {
@@ -64,6 +65,49 @@ class Slo:
         """Tell whether every level is kept."""
         return max(self.slowdowns(found).values(), default=0.0) <= 1.0
 
+    def kept_by(self, cluster: Cluster, trace: Sequence[Arrival]) -> bool:
+        """Tell whether a cluster keeps every level, giving up once it no longer can."""
+        found = cluster.run_while(trace, _Tally(self, trace).add)
+        return found is not None and self.met(found)
+
+
+class _Tally:
+    """Counts requests beyond each level while a simulation runs.
+
+    More of them than a quantile leaves above it decide the matter before the end. One is left to
+    spare, since a quantile lies between two values.
+    """
+
+    def __init__(self, slo: Slo, trace: Sequence[Arrival]) -> None:
+        self.profile = slo.reference
+        several = sum(arrival.output > 1 for arrival in trace)
+        n = {"ttft": len(trace), "e2e": len(trace), "tbt": several}
+        self.levels = {
+            name: [[most, (1 - q) * n[name] + 1.0] for q, most in limits.items()]
+            for name, limits in slo.levels.items()
+        }
+
+    def add(self, work: Work) -> bool:
+        """Count a request after its first token, and again after its last."""
+        first = self.profile.prompt_seconds(work.prompt)
+        if not work.finish:
+            return self._count("ttft", (work.first - work.arrival) / first)
+        between = self.profile.token_seconds(1, work.prompt + work.output / 2)
+        good = True
+        if work.output > 1:
+            mean = (work.finish - work.first) / (work.output - 1)
+            good = self._count("tbt", mean / between)
+        alone = first + between * (work.output - 1)
+        return self._count("e2e", (work.finish - work.arrival) / alone) and good
+
+    def _count(self, name: str, ratio: float) -> bool:
+        good = True
+        for level in self.levels.get(name, ()):
+            if ratio > level[0]:
+                level[1] -= 1
+                good = good and level[1] >= 0
+        return good
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
@@ -106,13 +150,12 @@ def most_rate(
         raise InvalidArgument(f"most_rate: needs 0 < low <= high, got {low} and {high}.")
 
     def good(rate: float) -> bool:
-        return slo.met(cluster.run(at_rate(trace, rate)))
+        return slo.kept_by(cluster, at_rate(trace, rate))
 
     if not good(low):
         return 0.0
-    step = 1.25
     while low < high:
-        rate = min(high, low * step)
+        rate = min(high, low * 2)
         if not good(rate):
             high = rate
             break
@@ -159,7 +202,7 @@ def plan(
             reached = most_rate(cluster, trace, slo, low=best, high=high, within=within)
             best = max(best, reached * (1 + within / 2))
         else:
-            reached = rate if slo.met(cluster.run(at_rate(trace, rate))) else 0.0
+            reached = rate if slo.kept_by(cluster, at_rate(trace, rate)) else 0.0
         found.append(Planned(name=name, rate=reached, watts=cluster.watts, price=cluster.price))
     order: Callable[[Planned], tuple[float, ...]] = {
         "rate": lambda p: (-p.rate, p.watts),

@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from genwright.core import Chunk, InvalidArgument, MissingFile
+from genwright.core import Chunk, InvalidArgument, MissingFile, TokenModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,25 +144,24 @@ class Profile:
     @classmethod
     def measure(
         cls,
-        engine: Any,
+        model: TokenModel,
         *,
         prompts: Sequence[int] = (16, 64, 256, 512),
         sequences: Sequence[int] = (1, 2, 4, 8, 16),
         repeats: int = 3,
         clock: Callable[[], float] = time.perf_counter,
     ) -> "Profile":
-        """Time the model of an idle engine on this machine.
+        """Time a model on this machine.
 
         Args:
-            engine: an `Engine`, or anything with a token model as `model`. Nothing else may use it
-                meanwhile.
+            model: of an engine that is idle, such as `LocalLM(...).token_model`. Nothing else may
+                use it meanwhile.
             prompts: prompt sizes to time. The last is also what a sequence holds in cache while
                 tokens are timed; the first and last give the cost of cached tokens.
             sequences: batch sizes to time one token each for.
             repeats: the median of so many is taken, after one that is thrown away.
             clock: seconds.
         """
-        model = engine.model
         most = max(prompts)
         if most >= model.context:
             raise InvalidArgument(

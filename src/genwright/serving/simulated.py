@@ -31,6 +31,7 @@ class Simulated:
         output: tokens it got.
         gaps: float64[gaps, 2]: times between tokens, and how many sequences each stands for.
         busy: float64[machines], the share of time that each machine computed.
+        memory: float64[machines], the most of its memory that each held at once, as a share.
         beyond: the share of iterations larger than anything the profile was measured at.
         span: seconds from the first arrival to the last token.
         moved: bytes of keys and values that travelled.
@@ -46,6 +47,7 @@ class Simulated:
     output: Numbers
     gaps: Numbers
     busy: Numbers
+    memory: Numbers
     beyond: float
     span: float
     moved: float
@@ -70,6 +72,7 @@ class Simulated:
             **columns,
             gaps=np.array(gaps, float).reshape(-1, 2),
             busy=np.array([s.busy_seconds / span if span else 0.0 for s in stations]),
+            memory=np.array([s.peak / s.room for s in stations]),
             beyond=sum(s.beyond for s in stations) / max(1, iterations),
             span=span,
             moved=moved,

@@ -115,6 +115,7 @@ class Station:
     pending: int = 0  # prompt tokens not read yet, and one for every unfinished answer
     reserved: float = 0.0  # bytes promised to requests placed here
     used: float = 0.0  # bytes held by requests that have started
+    peak: float = 0.0  # the most of them
     waiting: "deque[Work]" = field(default_factory=deque)
     landed: "deque[Work]" = field(default_factory=deque)
     rows: list[Work] = field(default_factory=list)
@@ -226,6 +227,8 @@ class Station:
         if writer is not self:
             writer.used += whole
             work.kept = whole
+        for station in (self, writer):
+            station.peak = max(station.peak, station.used)
         return True
 
     def end(self, now: float) -> tuple[list[Work], list[Work]]:
