@@ -24,6 +24,7 @@ from genwright.testing import (
     LoaderCase,
     Passes,
     SelectorCase,
+    ShaperCase,
     SourceCase,
     StrategyCase,
     Uniform,
@@ -359,6 +360,21 @@ def filter__similar():
     return filter_case("similar", ["storm", " rain"], ["tax", "."], word="thunder", at_least=0.5)
 
 
+# Shapers.
+
+
+def shaper__bayes_guide(tiny_llama):
+    kind, lm = cls("shaper", "bayes_guide"), cls("generator", "local_lm")
+    guide = lm(model=str(tiny_llama), chat=False, dtype="float32")
+    ids = guide.vocabulary.encode
+    return ShaperCase(
+        make=lambda: kind(guide=guide, code="good: ", anti_code="bad: ", scale=9.0),
+        vocabulary=guide.vocabulary,
+        prompt=ids("say"),
+        tokens=ids("abc"),
+    )
+
+
 # Verifiers.
 
 
@@ -646,6 +662,23 @@ def learner__supervised(tiny_llama, tmp_path):
     )
 
 
+def learner__class_conditional(tiny_llama, tmp_path):
+    kind, lm = cls("learner", "class_conditional"), cls("generator", "local_lm")
+    folder, codes = tmp_path / "codes", ("good: ", "bad: ")
+
+    def make():
+        settings = {"steps": 2, "batch": 2, "rank": 4, "learning_rate": 0.1, "warmup": 1}
+        return kind(folder=f"{folder}{next(NUMBER)}", codes=codes, **settings)
+
+    return LearnerCase(
+        make=make,
+        generator=lambda: lm(model=str(tiny_llama), chat=False, dtype="float32", max_new_tokens=4),
+        data=[{"text": c * 3, "code": codes[c > "b"]} for c in "abcd"],
+        prompt="good: a",
+        n=2,
+    )
+
+
 def learner__policy_value_learner(tiny_llama, tmp_path):
     kind, lm = cls("learner", "policy_value_learner"), cls("generator", "local_lm")
     folder = tmp_path / "valued"
@@ -735,6 +768,13 @@ def learner__match(tmp_path):
         generator=generator__diffusion_model(tmp_path).make,
         data=[],
         prompt=1,
+    )
+
+
+def learner__multi_student(tmp_path):
+    kind, one = cls("learner", "multi_student"), learner__match(tmp_path)
+    return replace(
+        one, make=lambda: kind(match=replace(one.make(), folder=""), k=2, folder=one.make().folder)
     )
 
 

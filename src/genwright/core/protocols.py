@@ -136,7 +136,11 @@ class ConstraintState(Protocol):
 
 
 class LogitShaper(Protocol):
-    """Something that changes the odds of the next token without forbidding any by itself."""
+    """Something that changes the odds of the next token without forbidding any by itself.
+
+    One that does not suit every model has a method `suits(vocabulary)` too, which is asked before
+    the first network step, and raises where it does not.
+    """
 
     def start(self, vocabulary: Vocabulary, prompt: Sequence[int]) -> "ShaperState":
         """Return the state of one draw that continues `prompt` (token ids)."""

@@ -259,11 +259,18 @@ class LocalLM:
         except ConstraintError as error:
             names = " and ".join(type(c).__name__ for c in constraints)
             raise ConstraintError(f"{names}: {error}") from None
-        return compiled, tuple(s for s in self.constraints if not _masks(s))
+        shapers = tuple(s for s in self.constraints if not _masks(s))
+        for shaper in shapers:
+            getattr(shaper, "suits", _anything)(vocabulary)
+        return compiled, shapers
 
 
 def _are_ids(prompt: Prompt) -> "TypeIs[Sequence[int]]":
     return not isinstance(prompt, str) and len(prompt) > 0 and isinstance(prompt[0], int)
+
+
+def _anything(vocabulary: Vocabulary) -> None:
+    """A shaper that does not say which models it suits suits all."""
 
 
 def _masks(thing: Constraint | LogitShaper) -> "TypeIs[Constraint]":

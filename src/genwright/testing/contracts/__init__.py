@@ -21,6 +21,7 @@ from genwright.testing.contracts import (
     learner,
     loader,
     selector,
+    shaper,
     source,
     strategy,
     verifier,
@@ -33,6 +34,7 @@ from genwright.testing.contracts.key import KeyCase
 from genwright.testing.contracts.learner import LearnerCase
 from genwright.testing.contracts.loader import LoaderCase
 from genwright.testing.contracts.selector import SelectorCase
+from genwright.testing.contracts.shaper import ShaperCase
 from genwright.testing.contracts.source import SourceCase
 from genwright.testing.contracts.strategy import StrategyCase
 from genwright.testing.contracts.verifier import HOSTILE_TEXTS, VerifierCase
@@ -48,6 +50,7 @@ Case = (
     | LoaderCase
     | SelectorCase
     | FilterCase
+    | ShaperCase
     | DraftsCase
 )
 
@@ -63,6 +66,7 @@ _SLOTS: dict[str, tuple[type, tuple[Callable[[Any], None], ...]]] = {
     "selector": (SelectorCase, selector.LAWS),
     "drafts": (DraftsCase, drafts.LAWS),
     "filter": (FilterCase, filter.LAWS),
+    "shaper": (ShaperCase, shaper.LAWS),
 }
 
 
@@ -108,6 +112,7 @@ __all__ = [
     "LearnerCase",
     "LoaderCase",
     "SelectorCase",
+    "ShaperCase",
     "SourceCase",
     "StrategyCase",
     "VerifierCase",
