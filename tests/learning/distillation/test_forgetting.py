@@ -18,7 +18,7 @@ LAW = GaussianMixture((0.5, 0.5), ((-1.0,), (1.0,)), 0.3, (0, 1))
 def test_the_streams_are_those_of_the_paper():
     kept, gone = forget({3}, of=5, override=1)
     assert kept == Stream(classes=(0, 1, 2, 4))
-    assert gone == Stream(classes=(3,), teacher=(1,), weight=0.01, fake_weight=0.01)
+    assert gone == Stream(classes=(3,), teacher=(1,), weight=0.01, fake_weight=0.01, share=0.25)
     assert forget([3, 0], of=5)[1].teacher == (1, 2, 4)
 
 

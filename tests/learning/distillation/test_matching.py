@@ -105,6 +105,21 @@ def test_two_streams_of_half_weight_are_one():
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
+def test_a_stream_of_half_a_batch_costs_half_and_counts_whole():
+    """Its loss is the mean over its own rows: the rule's at the first four of eight."""
+    meter, whole = Meter(net().net), Meter(net().net)
+    both = (Stream(), Stream(classes=(0,), share=0.5))
+    replace(TINY, streams=both).fit(EXACT, seed=0, meter=meter)
+    TINY.fit(EXACT, seed=0, meter=whole)
+    assert meter.units == 1.5 * whole.units
+    same_rows = (Stream(share=0.5),)
+    small = replace(TINY, streams=same_rows, steps=1, rule="sid").fit(EXACT, seed=0)
+    halves = (Stream(weight=0.5, fake_weight=0.5, share=0.5),) * 2
+    twice = replace(TINY, streams=halves, steps=1, rule="sid").fit(EXACT, seed=0)
+    for a, b in zip(values(small), values(twice), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_a_stream_without_weight_changes_nothing_bit_for_bit():
     nothing = Stream(weight=0.0, fake_weight=0.0, classes=(0,), teacher=(1,))
     plain = replace(TINY, rule="sid").fit(EXACT, seed=0)
@@ -292,6 +307,8 @@ def test_what_does_not_fit_is_named():
         replace(TINY, head=GanHead()).fit(EXACT, [], seed=0)
     with pytest.raises(InvalidArgument, match="weights must be 0"):
         Stream(weight=-1.0)
+    with pytest.raises(InvalidArgument, match="share must be"):
+        Stream(share=0.0)
     with pytest.raises(InvalidArgument, match="weight_head"):
         GanHead(weight_head=0.0)
     with pytest.raises(InvalidArgument, match="no features"):

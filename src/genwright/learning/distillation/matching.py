@@ -208,6 +208,7 @@ class _Training:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.rule = None if match.rule is None else rule_of(match.rule)
         self.streams = [s for s in match.streams or (Stream(),) if s.weight or s.fake_weight]
+        self.sizes = [max(1, int(match.batch * s.share)) for s in self.streams]
         self.student, self.fake = self._copied(start, True), self._copied(fake, True)
         self.average = self._copied(start, False).net
         self.frozen: list[nn.Module] = []
@@ -266,7 +267,9 @@ class _Training:
         loss = self._over_streams(losses, [s.fake_weight for s in self.streams])
         if self.match.head is not None and self.source is not None:
             real, kinds = self.source.batch(self.match.batch, rng)
-            seen, levels = self._noised(real.to(x), self.match.fake_sigmas or LogNormal(), rng)
+            real, law = real.to(x), self.match.fake_sigmas or LogNormal()
+            levels = law.sample(len(real), rng).to(x)
+            seen = real + Gaussian().sample(real.shape, levels, rng)
             kinds = None if kinds is None else kinds.to(self.device)
             judged = softplus(self._logits(x, sigma, cond)).mean()
             judged = judged + softplus(-self._logits(seen, levels, kinds)).mean()
@@ -314,10 +317,10 @@ class _Training:
         rng = Batch(self.seed, what, i, j)
         weight = next(self.student.net.parameters())
         n = Gaussian().sample((self.match.batch, *self.student.shape), weight.new_ones(()), rng)
-        z = self.match.sigma_init * n.repeat(len(self.streams), *(1,) * (n.ndim - 1))
+        z = self.match.sigma_init * self._for_each(n)
         conds = [
-            s.draw(self.match.batch, self.student.classes, Batch(self.seed, what, i, j, "classes"))
-            for s in self.streams
+            s.draw(size, self.student.classes, Batch(self.seed, what, i, j, "classes"))
+            for s, size in zip(self.streams, self.sizes, strict=True)
         ]
         if not self.student.classes:
             return z, None, None, rng
@@ -329,8 +332,13 @@ class _Training:
         n = self.match.batch
         sigma = levels.sample(n, rng).to(x_0)
         noise = Gaussian().sample((n, *x_0.shape[1:]), sigma, rng)
-        times = len(x_0) // n
-        return x_0 + noise.repeat(times, *(1,) * (x_0.ndim - 1)), sigma.repeat(times)
+        return x_0 + self._for_each(noise), self._for_each(sigma)
+
+    def _for_each(self, rows: Tensor) -> Tensor:
+        """Return the rows of a batch once for each stream, as many as it takes."""
+        if self.sizes == [len(rows)]:
+            return rows
+        return torch.cat([rows[:size] for size in self.sizes])
 
     def _logits(self, x: Tensor, sigma: Tensor, cond: Tensor | None) -> Tensor:
         """Return the head's logits [B]; the pass through the fake's trunk counts as a whole one."""
@@ -342,7 +350,8 @@ class _Training:
 
     def _over_streams(self, losses: Tensor, weights: list[float]) -> Tensor:
         """Return the sum over streams of weight times mean loss."""
-        return (losses.reshape(len(weights), -1).mean(1) * losses.new_tensor(weights)).sum()
+        means = torch.stack([part.mean() for part in losses.split(self.sizes)])
+        return (means * means.new_tensor(weights)).sum()
 
     def _descend(self, loss: Tensor, weights: list[Any], which: int, i: int) -> float:
         rate = self.match.learning_rate if which == 0 else self.match.fake_rate

@@ -26,19 +26,23 @@ class Stream:
         fake_weight: of its loss on the fake denoiser.
         classes: drawn equally often; () is every class.
         teacher: classes the teacher is given instead, one at random a draw; () is the same class.
+        share: of a batch that the stream takes.
 
     Raises:
-        InvalidArgument: a weight below 0.
+        InvalidArgument: a weight below 0, or a share outside (0, 1].
     """
 
     weight: float = 1.0
     fake_weight: float = 1.0
     classes: tuple[int, ...] = ()
     teacher: tuple[int, ...] = ()
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.weight >= 0 or not self.fake_weight >= 0:
             raise InvalidArgument("Stream: weights must be 0 or more.")
+        if not 0 < self.share <= 1:
+            raise InvalidArgument(f"Stream: share must be in (0, 1], got {self.share}.")
 
     def draw(self, n: int, classes: int, rng: Batch) -> tuple[Tensor | None, Tensor | None]:
         """Return the student's and the teacher's conditions, int64[n] each, or None twice.
