@@ -70,6 +70,15 @@ def test_empty_queues_and_free_links_give_prompt_time_and_token_times(batching):
     assert found.tbt == pytest.approx([0.1], abs=1e-12)
 
 
+def test_every_written_token_makes_the_next_one_dearer():
+    found = cluster(["mixed"], constant(per_cached=0.01)).run(
+        [Arrival(at=0.0, prompt=10, output=4)] * 2
+    )
+    # the second prompt is read beside the first answer, then both run, then the second alone
+    first = 1.0 + 1.1 + (0.1 + 0.01 * (12 + 11)) + (0.1 + 0.01 * (13 + 12))
+    assert found.finish == pytest.approx([first, first + 0.1 + 0.01 * 13])
+
+
 def test_a_long_prompt_in_pieces_takes_one_iteration_a_piece():
     found = cluster(["mixed"], batching=Batching(chunk=64)).run(
         [Arrival(at=0.0, prompt=129, output=1)]

@@ -17,7 +17,6 @@ from genwright.core import Ledger, uniform
 from genwright.core.claim import Claim, ClaimResult, Scale
 from genwright.generators.language.local import LocalLM
 from genwright.serving.cluster import Cluster, Machine, Served
-from genwright.serving.disaggregated import Order, replay
 from genwright.serving.planning import Planned, Slo, plan
 from genwright.serving.profile import Profile
 from genwright.serving.schedulers import JoinShortestQueue, MixedPool
@@ -84,6 +83,8 @@ def simulated(scale: Scale) -> tuple[dict[str, float], list[str]]:
 
 def real(seed: int, requests: int = 40) -> dict[str, float]:
     """Replay Poisson arrivals at 70% of what two mixed workers can do one by one."""
+    from genwright.serving.disaggregated import Order, replay  # it needs torch
+
     lm = LocalLM(chat=False, temperature=0.0, dtype="float32", threads=1)
     profile = Profile.measure(lm.token_model, prompts=(256, 512), sequences=(1, 4), repeats=2)
     each = profile.prompt_seconds(384) + 31 * profile.token_seconds(1, 384)
