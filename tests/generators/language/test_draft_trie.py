@@ -91,6 +91,18 @@ def test_a_draw_that_is_being_written_survives_a_pruning():
     assert 0.5 < trie.continuations((198,))[199,] < 1
 
 
+def test_a_draw_that_paused_while_its_runs_were_dropped_goes_on_from_what_is_left():
+    trie = DraftTrie(branch=2, max_nodes=60)
+    writer = Writer(trie)
+    writer.write(1)
+    trie.put(range(100, 200))
+    assert (1,) not in trie.continuations(())
+    writer.write(2)
+    writer.write(3)
+    assert trie.nodes == len(trie.continuations(()))
+    assert (3,) in trie.continuations((2,))
+
+
 @settings(max_examples=20)
 @given(DRAWS)
 def test_it_is_saved_and_read_back(tmp_path_factory, draws):

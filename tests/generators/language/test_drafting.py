@@ -124,6 +124,11 @@ def test_forced_tokens_join_the_tree_with_the_odds_of_what_they_follow():
     assert other.odds is None
 
 
+def test_guesses_beside_a_forced_run_do_not_slip_behind_it():
+    tree = Guesses([1, 2, 3, 0, 0, 0, 0], [-1, 0, 1, 2, 0, 4, 5])
+    assert paths(legal(tree, drawing(State()))) == [(1,), (1, 2), (1, 2, 3), (1, 2, 3, 0)]
+
+
 def test_what_one_constraint_forces_another_may_forbid():
     class Never(State):
         def mask(self):

@@ -237,3 +237,49 @@ def test_a_real_network_draws_the_same_in_batches_and_under_a_grammar(
         for a, b in zip(first, second, strict=True):
             assert b.info["masked_mass"] == pytest.approx(a.info["masked_mass"], abs=1e-3)
     assert second.cost.network_evaluations <= first.cost.network_evaluations
+
+
+def test_no_guess_is_evaluated_past_the_context(engine, model):
+    model.context, step, longest = 20, model.step, []
+
+    def watched(chunks):
+        for chunk in chunks:
+            depths = []
+            for i in range(len(chunk.tokens)):
+                parent = i - 1 if chunk.parents is None else chunk.parents[i]
+                depths.append(1 if parent < 0 else depths[parent] + 1)
+            longest.append(len(chunk.cache.tokens) + max(depths))
+        return step(chunks)
+
+    model.step = watched
+    for _ in range(2):
+        [d] = draws(engine, n=1, temperature=0.0, shapers=(NoEnd(),), drafts=Lookahead(size=30))
+        assert len(d.info["tokens"]) == 18
+    assert max(longest) <= 20
+
+
+def test_a_finished_draw_is_in_the_trie_to_its_last_token(engine):
+    lookahead = Lookahead()
+    made = draws(engine, n=3, new=9, shapers=(NoEnd(),), drafts=lookahead)
+    for d in made:
+        *before, last = d.info["tokens"][-5:]
+        assert (last,) in lookahead.trie.continuations(before)
+
+
+def test_a_draw_unlike_the_others_lowers_its_own_odds_at_once():
+    words, lookahead = TabularModel(size=11).vocabulary, Lookahead()
+    for _ in range(40):
+        like = lookahead.begin(words, [1, 2, 3, 4, 1, 2])
+        for n in range(4):
+            like.draft([3, 4, 1, 2][:n], 4, 0.0)
+        like.end([3, 4, 1, 2])
+
+    def odds(written):
+        state = lookahead.begin(words, [1, 2, 3, 4, 1, 2])
+        for n in range(len(written) + 1):
+            found = state.draft(written[:n], 4, 0.0)
+        return found.odds[0]
+
+    assert odds([]) > 0.9
+    assert odds([3, 4, 1, 2]) > 0.9
+    assert odds([3, 9, 3, 8, 3, 9, 3, 7, 3, 6, 3, 5, 3]) < 0.75

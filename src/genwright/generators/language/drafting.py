@@ -32,6 +32,9 @@ class Draft:
     parents: list[int] | None
 
 
+NONE = Draft([], None)
+
+
 def drafted(running: Sequence[Draw], cost: StepCost) -> tuple[dict[int, Draft], Failed]:
     """Draft for every draw the guesses by which the step brings more tokens a second.
 
@@ -42,20 +45,27 @@ def drafted(running: Sequence[Draw], cost: StepCost) -> tuple[dict[int, Draft], 
     Returns:
         (by the id of the draw, its draft; the draws whose source or constraint failed, and why)
     """
+    asking = [(d, d.guesser) for d in running if d.guesser is not None and not d.finish]
+    if not asking:
+        return dict.fromkeys(map(id, running), NONE), []
     sure = sum(1.0 for draw in running if not draw.finish)
     size = sum(len(draw.pending) for draw in running)
     floor = cost.worth(size, sure)
-    found: dict[int, Guesses] = {}
+    found: list[tuple[Draw, Guesses]] = []
     failed = Failed()
-    for draw in running:
-        found[id(draw)] = Guesses()
-        if draw.guesser is not None and not draw.finish:
-            try:
-                found[id(draw)] = _guessed(draw, draw.guesser, floor)
-            except Exception as error:
-                failed.append((draw, error))
-    least = threshold(found.values(), size, sure, cost)
-    return {id(draw): _draft(draw, found[id(draw)], least) for draw in running}, failed
+    for draw, guesser in asking:
+        try:
+            guesses = _guessed(draw, guesser, floor)
+        except Exception as error:
+            failed.append((draw, error))
+        else:
+            if guesses.tokens:
+                found.append((draw, guesses))
+    drafts = dict.fromkeys(map(id, running), NONE)
+    if found:
+        least = threshold([guesses for _, guesses in found], size, sure, cost)
+        drafts |= {id(draw): _draft(draw, guesses, least) for draw, guesses in found}
+    return drafts, failed
 
 
 def _guessed(draw: Draw, guesser: DraftState, floor: float) -> Guesses:

@@ -33,12 +33,14 @@ LONGEST = 12
 """Tokens of a match that are counted."""
 LEVELS = 3
 """Lengths of matches that are looked at for one place, the longest first."""
-WIDEST = 64
+WIDEST = 24
 """Places that are followed by more different tokens than this guess nothing."""
 CHILDREN = 4
 """Guesses taken from one length of match at one place, the weightiest first."""
 LEAST = 0.01
 """Guesses with lower odds are not worth writing down."""
+SURE = 0.98
+"""The best odds that a guess has, given its parent."""
 STEADY = 6.0
 """Guesses by which a draw's own record counts for as much as that of all draws."""
 FADES = 0.98
@@ -172,13 +174,12 @@ class Guesser:
         with self._trie.lock:
             runs = self._writer.runs
             drawn = [(len(runs) - i, run) for i, run in enumerate(runs) if run.next]
-            self._guess(heap, -1, 1.0, drawn, self._prompt.find(self._tail))
+            self._guess(heap, floor, -1, 1.0, drawn, self._prompt.find(self._tail))
             while heap and len(tree) < size:
                 guess = heappop(heap)[2]
-                if guess.odds < floor and tree:
-                    break
                 tree.append(guess)
-                self._guess(heap, len(tree) - 1, guess.odds, *self._follow(guess))
+                if SURE * guess.odds >= floor:
+                    self._guess(heap, floor, len(tree) - 1, guess.odds, *self._follow(guess))
         return tree
 
     def _follow(self, guess: _Guess) -> tuple[list[tuple[int, Run]], list[tuple[int, int]]]:
@@ -198,12 +199,17 @@ class Guesser:
     def _guess(
         self,
         heap: list[tuple[float, int, _Guess]],
+        floor: float,
         parent: int,
         odds: float,
         drawn: list[tuple[int, Run]],
         quoted: list[tuple[int, int]],
     ) -> None:
-        """Guess what comes at one place, from the longest matches there."""
+        """Guess what comes at one place, from the longest matches there.
+
+        Only guesses with good enough odds go on the heap, and one more where nothing was guessed
+        before: what comes of it tells whether guesses have become better.
+        """
         left, taken = 1.0, set[int]()
         own = max(0.1, min(2.0, self._true / self._expected))
         for rank, (length, prompt, weights) in enumerate(self._levels(drawn, quoted)):
@@ -211,14 +217,21 @@ class Guesser:
             mass = 0.0
             for token in nlargest(CHILDREN, weights, key=weights.__getitem__):
                 what = kind(prompt, length, weights[token] / total, total)
-                chance = min(0.98, own * self._reliance.odds(what))
+                chance = min(SURE, own * self._reliance.odds(what))
                 mass += chance
-                if token in taken or token in self._eos:
+                reached = odds * left * chance
+                if (
+                    token in taken
+                    or token in self._eos
+                    or (reached < floor and (heap or parent >= 0))
+                ):
                     continue
                 taken.add(token)
-                guess = _Guess(parent, token, odds * left * chance, rank, what, drawn, quoted)
-                heappush(heap, (-guess.odds, next(self._serial), guess))
-            left *= max(0.02, 1.0 - mass)
+                guess = _Guess(parent, token, reached, rank, what, drawn, quoted)
+                heappush(heap, (-reached, next(self._serial), guess))
+            left *= max(1 - SURE, 1.0 - mass)
+            if odds * left < floor:
+                break
 
     def _levels(
         self, drawn: Sequence[tuple[int, Run]], quoted: Sequence[tuple[int, int]]

@@ -6,6 +6,8 @@ keeps count of how many came true. Whether a guess was evaluated plays no part: 
 tells about all of them.
 """
 
+from bisect import bisect_left, bisect_right
+
 LENGTHS = (1, 2, 3, 4, 6, 9)
 SHARES = (0.35, 0.65, 0.9)
 PRIOR = 4.0
@@ -26,8 +28,8 @@ def kind(prompt: bool, length: int, share: float, seen: float) -> Kind:
         share: of all that followed these tokens, how much agrees.
         seen: how often something followed them.
     """
-    far = sum(length > least for least in LENGTHS)
-    return prompt, far, 0 if seen < 1.5 else 1 + sum(share >= least for least in SHARES)
+    far = bisect_left(LENGTHS, length)
+    return prompt, far, 0 if seen < 1.5 else 1 + bisect_right(SHARES, share)
 
 
 class Reliance:

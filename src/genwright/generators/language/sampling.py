@@ -117,6 +117,8 @@ def choose(logits_BV: Tensor, settings: list[Sampling], uniforms: list[float]) -
         settings: one a row.
         uniforms: one number in [0, 1) a row.
     """
+    if all(s.temperature == 0 for s in settings):
+        return logits_BV.argmax(1).tolist()
     weights = _weights(logits_BV, settings)
     return race(weights, torch.tensor(uniforms, dtype=torch.float64, device=weights.device))
 
