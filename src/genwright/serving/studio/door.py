@@ -102,8 +102,8 @@ class Door:
         if foreign:
             raise ApiError(
                 403,
-                f"The request comes from {origin or 'no page at all'!r:.80}. Only pages of the studio may "
-                "change something here: open the link that `genwright studio` printed.",
+                f"The request comes from {origin or 'no page at all'!r:.80}. Only pages of the "
+                "studio may ask: open the link that `genwright studio` printed.",
                 code="wrong_origin",
             )
 

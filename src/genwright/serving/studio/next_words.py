@@ -170,7 +170,7 @@ def told(found: Ways, pieces: Pieces, top: int) -> dict[str, Any]:
         {"removed": int((~allowed).sum()), "mass": float(found.odds[~allowed].sum())}
         for allowed in found.allowed
     ]
-    counts = {"allowed": int(every.sum()), "ways": len(every), "mass": left}
+    counts = {"allowed": int(every.sum()), "ways": len(found.ids), "mass": left}
     return {"words": words, "removed": removed, "filters": filters, **counts}
 
 

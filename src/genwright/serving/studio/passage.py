@@ -7,9 +7,9 @@ it allows, since a person typed it and no filter was asked.
 The last token is taken back and its text is asked for again as the beginning of the next one
 ("token healing"; Lundberg 2023, "The Art of Prompt Design: Prompt Boundaries and Token Healing"),
 so that a text that ends inside a word, or in a space, goes on as the model would write it. Ours:
-the text is taken back to the beginning of a character, and only as far as the filters allow; where
-it was taken back from before the passage, a filter sees of the next token what lies in the passage
-(`carried.py`).
+a token that begins inside a character stays, and so does one that the filters do not allow to be
+asked for again; where the token began before the passage, a filter sees of the next token what lies
+in the passage (`carried.py`).
 """
 
 from collections.abc import Sequence
@@ -78,10 +78,13 @@ def stand(
         carried = [Carried(state, data[cut:begins], pieces) for state in start]
         if _goes_on(carried, pieces.beginning_with(pending)):
             return Stand(ids[:last], carried, pending)
-    elif pending:
-        found = _spell(start, data[begins:cut], pieces, whole=True)
+    else:
+        found = _spell(start, data[begins : max(cut, begins)], pieces, whole=True)
         if not isinstance(found, Broken) and _goes_on(found[1], pieces.beginning_with(pending)):
             return Stand(ids[:last], found[1], pending)
+    found = _spell(start, data[begins:], pieces, whole=True)
+    if not isinstance(found, Broken):
+        return Stand(ids, found[1])
     found = _spell(start, data[begins:], pieces)
     if isinstance(found, Broken):
         return found
@@ -91,12 +94,11 @@ def stand(
 
 
 def _taken_back(ids: Sequence[int], data: bytes, tokens: Sequence[bytes]) -> tuple[int, bytes]:
-    """Return how many tokens stay, and the bytes of the rest, which begin with a character."""
-    end, last = len(data), len(ids)
-    while last and (last == len(ids) or data[end] & 0xC0 == 0x80):
-        last -= 1
-        end -= len(tokens[ids[last]])
-    return last, data[end:]
+    """Return how many tokens stay, and the bytes of the last one if it begins with a character."""
+    pending = bytes(tokens[ids[-1]]) if ids else b""
+    if not pending or pending[0] & 0xC0 == 0x80:
+        return len(ids), b""
+    return len(ids) - 1, pending
 
 
 def _goes_on(states: Sequence[ConstraintState], ids: NDArray[np.intp]) -> bool:

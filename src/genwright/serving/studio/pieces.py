@@ -58,10 +58,12 @@ class Pieces:
         """Return each token that begins with some bytes, with tokens that spell the rest of it."""
         found = self._inside.get(before)
         if found is None:
-            ids = self.beginning_with(before).tolist()
-            found = [
-                (i, self.spelled(bytes(self.vocabulary.tokens[i])[len(before) :])) for i in ids
-            ]
+            found = []
+            for token in self.beginning_with(before).tolist():
+                rest = bytes(self.vocabulary.tokens[token])[len(before) :]
+                spelled = self.spelled(rest)
+                if spelled or not rest:
+                    found.append((token, spelled))
             if len(self._inside) >= KEPT:
                 self._inside.clear()
             self._inside[before] = found

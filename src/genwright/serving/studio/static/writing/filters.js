@@ -157,7 +157,7 @@ export function filters(doc, { forms, inner, leftOut, changed }) {
         "div",
         { class: "row end" },
         at === null && el("button", { type: "button", class: "plain", on: { click: () => add() } }, "Back"),
-        el("button", { type: "submit", class: "main" }, at === null ? "Add" : "Change", el("kbd", {}, "Enter")),
+        el("button", { type: "submit", class: "main" }, at === null ? "Add" : "Change", el("kbd", {}, "Ctrl Enter")),
       ),
     );
     filling.onsubmit = (event) => {

@@ -153,6 +153,7 @@ async function begin() {
     after();
   });
   byId("brief-box").hidden = !model.brief;
+  byId("removed-box").open = !matchMedia("(max-width: 48rem)").matches;
   byId("text").addEventListener("beforeinput", (event) => {
     const steps = { historyUndo: "undo", historyRedo: "redo" };
     if (event.inputType in steps) {
@@ -192,6 +193,11 @@ async function begin() {
     if ((event.ctrlKey || event.metaKey) && /^[zy]$/i.test(event.key) && event.target === byId("text")) {
       event.preventDefault();
       travel(event.key.toLowerCase() === "y" || event.shiftKey ? "redo" : "undo");
+      return;
+    }
+    if (open && event.key === "Escape") {
+      event.preventDefault();
+      open.close();
       return;
     }
     for (const [, , wanted, act] of KEYS) {
