@@ -88,6 +88,8 @@ def test_a_year_without_calls_leaves_the_making_of_reserved_hardware():
     warm = replace(CHIP, idle_watts=exact(50.0))
     kept = case(calls=exact(0.0), reserved=3, hardware=warm)
     assert kept.energy().value == pytest.approx(3 * 50 * YEAR * 1.2 / JOULES_PER_KWH)
+    used = case(reserved=3, hardware=warm).energy().value - case(hardware=warm).energy().value
+    assert used == pytest.approx(50 * (3 * YEAR - 1e6 * 2) * 1.2 / JOULES_PER_KWH)
 
 
 def test_the_embodied_share_of_a_lifetime_at_full_use_is_the_whole_device():
