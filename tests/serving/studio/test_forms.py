@@ -68,6 +68,7 @@ def nested(depth):
             },
             "'fold' must be yes or no, got 1",
         ),
+        ({"method": "sql_grammar", "values": {"database": "a", "max_joins": True}}, "whole number"),
         (nested(5), "inside one another"),
     ],
 )

@@ -131,6 +131,32 @@ def test_an_unspelled_byte_is_never_allowed():
     assert not state.mask().any()
 
 
+def test_a_token_whose_rest_is_two_tokens_is_followed_through_both():
+    tokens = [b"", b"a", b"b", b" ab"]
+    pieces = Pieces(Vocabulary(tokens, frozenset({0}), encode))
+
+    def first(text):
+        machine = PythonMachine(
+            begin=b"",
+            step=lambda s, c: s + bytes([c]) if text.startswith(s + bytes([c])) else None,
+            done=lambda s: s in (b"", text),
+        )
+        return Carried(machine.compile(pieces.vocabulary).start(), b" ", pieces)
+
+    assert np.flatnonzero(first(b"ab").mask()).tolist() == [3]
+    assert not first(b"aa").mask().any()
+    assert not first(b"ab").accepting  # the empty passage may end, but its space is not written
+    state = first(b"ab")
+    state.advance(3)
+    assert state.accepting
+
+
+@pytest.mark.timeout(30)
+def test_a_long_broken_passage_is_not_spelled_in_every_way():
+    """It has 2^40 spellings at least."""
+    assert stand([only(["ab" * 40 + "b"])], "", "ab" * 40 + "a", PIECES) == Broken(80, 0)
+
+
 def odds_of(seed):
     drawn = np.random.default_rng(seed).random(len(TOKENS)) + 0.01
     return drawn / drawn.sum()
