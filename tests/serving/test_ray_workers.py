@@ -31,7 +31,8 @@ def transcript(machines, on_event=None):
     run = book.run(found.run_id)
     draws = [(d.task, d.index, d.sample.value) for d in run.draws()]
     verdicts = [(v.task, v.verdict.passed, v.verdict.score) for v in run.verdicts()]
-    return run.spec, sorted(draws), sorted(verdicts), [o.chosen and o.chosen.value for o in found.outcomes]
+    chosen = [outcome.chosen and outcome.chosen.value for outcome in found.outcomes]
+    return run.spec, sorted(draws), sorted(verdicts), chosen
 
 
 def test_a_run_has_the_transcript_of_one_machine(pool):
