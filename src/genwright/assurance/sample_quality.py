@@ -303,7 +303,8 @@ def mode_report(
 def _root(covariance: Array) -> Array:
     """Return the symmetric square root of a covariance."""
     values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T, dtype=np.float64)
+    root: Array = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    return root
 
 
 def _reach(points: Array, k: int) -> Array:

@@ -28,6 +28,11 @@ TARGETS = 10
 CHECKPOINTS = 5
 """An adaptation is measured after so many equal parts of its steps: early stopping."""
 
+STEPS = 100
+"""Of the shortest adaptation; the longest takes `CHECKPOINTS` times as many."""
+
+DRAWS = 400
+
 PLAIN: dict[str, Any] = {"pairwise": 0.0, "hf_pairwise": 0.0, "hf_mse": 0.0}
 
 
@@ -48,7 +53,7 @@ def _digits(seed: int) -> ClaimResult:
     metrics: dict[str, float] = {}
     for way, settings in ways.items():
         learner = DomainStudio(steps=150, learning_rate=1e-3, **settings)
-        drawn = learner.fit(source, few, seed=seed).sample(None, 400, seed=seed).values
+        drawn = np.asarray(learner.fit(source, few, seed=seed).sample(None, 400, seed=seed).values)
         seen = digit_classifier()
         metrics[f"fd_{way}"] = frechet_distance(seen(-drawn), seen(-inverted.pixels))
         metrics[f"cluster_{way}"] = cluster_distance(drawn, few.pixels)
@@ -84,7 +89,7 @@ def _sprites(seed: int, ledger: Ledger | None) -> ClaimResult:
         for way, settings in ways.items():
             best: dict[str, float] = {}
             for part in range(1, CHECKPOINTS + 1):
-                steps = 100 * part
+                steps = STEPS * part
                 learner = DomainStudio(steps=steps, **settings)
                 model = learner.fit(source, few, seed=child_seed(seed, i))
                 measured = _measured(model, few, held_out, shapes, places, child_seed(seed, i))
@@ -110,20 +115,20 @@ def _sprites(seed: int, ledger: Ledger | None) -> ClaimResult:
         "accuracy_places": places.accuracy,
     }
     notes = (
-        f"each way keeps, of {CHECKPOINTS} lengths up to {100 * CHECKPOINTS} steps, the one of its "
-        "own least Frechet distance; judged against the better of plain fine-tuning and plain at a "
+        f"each way keeps, of {CHECKPOINTS} lengths up to {STEPS * CHECKPOINTS} steps, the one of "
+        "its own least Frechet distance; judged against the better of plain fine-tuning and plain at a "
         "tenth of the rate",
-        "entropy: of shape and place in nats, as classifiers of outlined sprites see 400 draws",
+        f"entropy: of shape and place in nats, as classifiers see {DRAWS} draws",
     )
     return ClaimResult(
         metrics=metrics,
         bounds=("entropy_ratio >= 1.2", "fd_ratio <= 1.05"),
         notes=notes,
-        cost=Cost(draws=400 * 9 * CHECKPOINTS),
+        cost=Cost(draws=DRAWS * 9 * CHECKPOINTS),
     )
 
 
-def _prepared_source() -> DiffusionModel:
+def _prepared_source(steps: int = 3000) -> DiffusionModel:
     """Return a model of filled sprites, trained once."""
     data = sprites(20_000, seed=0)
     net = untrained(lambda: PatchMixer(16, patch=4, width=96, blocks=3, channels=3), seed=0)
@@ -131,7 +136,7 @@ def _prepared_source() -> DiffusionModel:
         denoiser=Denoiser(net, Edm(sigma_data=data.sigma_data)), steps=9, batch=200
     )
     learner = DenoisingLearner(
-        folder=str(prepared("sprites")), steps=3000, batch=128, learning_rate=2e-3
+        folder=str(prepared(f"sprites-{steps}")), steps=steps, batch=128, learning_rate=2e-3
     )
     return learner.fit(begin, data, seed=0)
 
@@ -161,7 +166,7 @@ def _measured(
     model: DiffusionModel, few: Images, held_out: Images, shapes: Features, places: Features,
     seed: int,
 ) -> dict[str, float]:  # fmt: skip
-    drawn = np.clip(model.sample(None, 400, seed=seed).values, -1, 1)
+    drawn = np.clip(np.asarray(model.sample(None, DRAWS, seed=seed).values), -1, 1)
     kinds = [eye.probabilities(drawn).argmax(1) for eye in (shapes, places)]
     counts = np.bincount(kinds[0] * len(PLACES) + kinds[1]) / len(drawn)
     return {

@@ -1,5 +1,6 @@
 """Do annealed reflow and guided distillation (SlimFlow) help a small one-step student?"""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
@@ -29,14 +30,18 @@ ARMS = {
 }
 """Name -> (share of the steps that anneal, whether distillation is guided)."""
 
+UNITS: Mapping[Scale, float] = {"smoke": 0.15e6, "full": 0.3e6}
+"""Train units of one arm on one seed, the drawing of pairs apart."""
+
+PAIRS: Mapping[Scale, int] = {"smoke": 2000, "full": 20_000}
+
 
 def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     """Train each arm at equal units on the same pairs; at full scale also the contest's rows."""
     smoke = scale == "smoke"
     arena = ring_arena() if smoke else digit_arena()
     seeds = range(1 if smoke else 3)
-    units = 0.15e6 if smoke else 0.3e6
-    n = 2000 if smoke else 20_000
+    units, n = UNITS[scale], PAIRS[scale]
     pairs = ode_pairs(_whole(arena, n), n, seed=child_seed(seed, "pairs"))
     features = None if smoke else _other_eye(seed)
     small = size_of(_net(arena, 0))

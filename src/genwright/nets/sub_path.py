@@ -28,6 +28,7 @@ class SubPathNet(nn.Module):
     def __init__(self, net: nn.Module, width: int) -> None:
         super().__init__()
         self.net = net
+        self.rates: Tensor
         rates = torch.exp(torch.linspace(math.log(0.1), math.log(3.0), FREQUENCIES))
         self.register_buffer("rates", rates)
         self.told = nn.Linear(2 * FREQUENCIES, width, bias=False)

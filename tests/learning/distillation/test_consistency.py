@@ -59,6 +59,14 @@ def test_a_chord_is_one_euler_step_of_the_teacher():
     assert (found.low < found.high).all()
 
 
+def test_a_longer_chord_skips_levels_but_ends_at_the_lowest():
+    levels = torch.arange(1.0, 6.0, dtype=torch.float64)
+    found = chord(ONE, torch.randn(200, 2, dtype=torch.float64), None, levels, 3, Batch(0))
+    assert set(zip(found.high.tolist(), found.low.tolist(), strict=True)) == {
+        (2.0, 1.0), (3.0, 1.0), (4.0, 1.0), (5.0, 2.0),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("inner", ["variance", "linear"])
 def test_the_ends_of_the_chord_have_their_levels(inner):
     """sigma_gamma is sigma_n at gamma = 1, bit for bit, and sigma_m at 0."""

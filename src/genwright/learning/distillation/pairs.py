@@ -73,10 +73,10 @@ class Pairs:
                 "pairs are needed: what `ode_pairs` draws, or rows of `noise`, `completion` and "
                 f"`prompt`; got {type(data).__name__}."
             )
-        columns = [torch.tensor(np.array([r[k] for r in rows], np.float32)) for k in _COLUMNS]
+        noise, data = (torch.tensor(np.array([r[k] for r in rows], np.float32)) for k in _COLUMNS)
         labels = [row.get("prompt") for row in rows]
         known = None if None in labels else torch.tensor(labels)
-        return cls(*columns, known)
+        return cls(noise, data, known)
 
     @property
     def identity(self) -> str:

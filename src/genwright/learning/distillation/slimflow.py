@@ -181,10 +181,12 @@ class SlimFlow:
         pairs = data if drawn else ode_pairs(generator, self.pairs, seed=own, meter=meter)
         small = DiffusionModel(denoiser=trainable(self.student), batch=generator.batch)
 
-        def tell(stage: str) -> Watch | None:
-            if watch is None:
-                return None
-            return lambda name, step, value: watch(f"{stage}/{name}", step, value)
+        def tell(stage: str) -> Watch:
+            def named(name: str, step: int, value: float) -> None:
+                if watch is not None:
+                    watch(f"{stage}/{name}", step, value)
+
+            return named
 
         flow = (self.reflow or Reflow()).fit(
             small, pairs, seed=child_seed(seed, "reflow"), watch=tell("reflow"), meter=meter
