@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genwright.core import InvalidArgument, Vocabulary
+from genwright.core.task_file import TaskFile
 from genwright.generators.language.engine import Engine
 from genwright.generators.language.local import LocalLM
 from genwright.generators.language.request import Request
@@ -179,14 +180,24 @@ def test_a_constraint_that_allows_only_struck_tokens_still_finds_them():
 
 
 def test_caches_are_freed_when_draws_are_gone():
-    from genwright.steering.guidance import _reader
-
     chains = Chains()
     released = []
     chains.release = released.append
-    draws(TabularModel(size=6, seed=1), (plain(guide=chains),), n=9)
-    _reader(chains).read()
+    guide = plain(guide=chains)
+    draws(TabularModel(size=6, seed=1), (guide,), n=9)
+    guide.reader.read()
     assert len(released) == 18
+
+
+def test_draws_of_a_batch_are_read_in_one_step():
+    """9 draws of at most 6 tokens: 2 codes and 2 prompts, then a step a round."""
+    chains, steps = Chains(), []
+    step = chains.step
+    chains.step = lambda chunks: steps.append(len(chunks)) or step(chunks)
+    draws(TabularModel(size=6, seed=1), (plain(guide=chains),), n=9)
+    assert steps[:4] == [1, 1, 1, 1]
+    assert len(steps) <= 4 + 6
+    assert max(steps) >= 10
 
 
 def test_a_guide_with_another_tokenizer_is_refused_before_anything_is_read(tiny_llama):
@@ -263,3 +274,23 @@ def test_a_local_model_guides_through_its_own_cache(tiny_llama):
     assert steered.sample("say", 4, seed=1).values == [
         steered.sample("say", 1, seed=1, first=k)[0].value for k in range(4)
     ]
+
+
+def test_a_task_file_may_name_a_guide_beside_constraints(tmp_path, tiny_llama):
+    path = tmp_path / "t.toml"
+    settings = "chat = false, dtype = 'float32', max_new_tokens = 8"
+    guide = f"{{ method = 'local_lm', model = '{tiny_llama}', {settings} }}"
+    path.write_text(
+        "name = 'led'\n"
+        f"generator = {guide}\n"
+        "prompts = { template = '{x}', rows = [{ x = 'say' }] }\n"
+        "steering = [\n"
+        "  { method = 'token_filter', filters = [{ method = 'ban', strings = ['e'] }] },\n"
+        f"  {{ method = 'bayes_guide', code = 'a ', anti_code = 'b ', guide = {guide} }},\n"
+        "]\n"
+    )
+    task = TaskFile.load(path)
+    ban, led = task.constraints()
+    assert isinstance(led, BayesGuide)
+    (draw,) = task.build("generator", task.generator).steered(ban, led).sample("say", 1, seed=0)
+    assert "e" not in draw.value.lower()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genwright.core import InvalidArgument, uniform
+from genwright.steering.filters import contradicting, fold, named
 from genwright.steering.lexical import (
     Anagram,
     Ban,
@@ -22,9 +23,6 @@ from genwright.steering.lexical import (
     Require,
     StartsWith,
     StringAt,
-    contradicting,
-    fold,
-    named,
 )
 
 LETTERS = "aabcdeeginorst"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genwright.core import ConstraintError, InvalidArgument, Vocabulary
-from genwright.steering.lexical import Anagram, Ban, Length, Require, StartsWith, fold
+from genwright.steering.filters import fold
+from genwright.steering.lexical import Anagram, Ban, Length, Require, StartsWith
 from genwright.steering.matching import ALL_BYTES
 from genwright.steering.token_filter import TRANSFORMS, TokenFilter
 

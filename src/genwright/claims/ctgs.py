@@ -15,7 +15,8 @@ from genwright.core.claim import Claim, ClaimResult, Scale
 from genwright.generators.language.local import LocalLM
 from genwright.learning.supervised import Supervised
 from genwright.search.repeated_sampling import RepeatedSampling
-from genwright.steering.lexical import Ban, fold
+from genwright.steering.filters import fold
+from genwright.steering.lexical import Ban
 from genwright.steering.phonetic import Syllables, dictionary, stresses
 from genwright.steering.token_filter import TokenFilter
 from genwright.steering.word_constraint import WordConstraint

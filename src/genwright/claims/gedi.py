@@ -200,8 +200,10 @@ def _messages(folder: Path, model: LocalLM, seed: int, ledger: Ledger) -> dict[s
 def _drawn(
     model: LocalLM, prompts: Sequence[str], seed: int, ledger: Ledger, judge: WordClassifier
 ) -> Samples[str]:
-    clean = Predicate(function=lambda text: bool(judge.probabilities([text])[0] < 0.5))
-    tasks = [Task(prompt, clean, str(i)) for i, prompt in enumerate(prompts)]
+    def clean(text: str) -> bool:
+        return bool(judge.probabilities([text])[0] < 0.5)
+
+    tasks = [Task(prompt, Predicate(function=clean), str(i)) for i, prompt in enumerate(prompts)]
     strategy = RepeatedSampling(n=1)
     found = solve(tasks, model, strategy, seed=seed, ledger=ledger, workers=PROMPTS)
     return sum((outcome.samples for outcome in found.outcomes), Samples[str]())

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from genwright.core.cost import Budget
 from genwright.core.errors import MissingFile, TaskFileError, nearest
-from genwright.core.registry import build
+from genwright.core.registry import build, slot_of
 from genwright.core.task import Task
 
 _NAME = re.compile(r"\{(\w+)\}")
@@ -217,7 +217,7 @@ class TaskFile(_Table):
             seen[key] = seen.get(key, 0) + 1
             key += f"-{seen[key]}" if seen[key] > 1 else ""  # the same prompt twice
             verifier = self.verifier and self.build("verifier", self.verifier, row)
-            constraints = [self.build("constraint", table, row) for table in steering]
+            constraints = [self.build(_steers(table), table, row) for table in steering]
             checks = {n: self.build("verifier", t, row) for n, t in self.metrics.items()}
             tasks.append(Task(prompt, verifier, key, dict(row), constraints, checks))
         return tasks
@@ -229,7 +229,7 @@ class TaskFile(_Table):
             TaskFileError: a table whose value is a name that neither `[data]` nor the rows have.
         """
         by_row = self.steered_by_row(rows)
-        return [self.build("constraint", t, {}) for t in self.steering if t not in by_row]
+        return [self.build(_steers(t), t, {}) for t in self.steering if t not in by_row]
 
     def steered_by_row(self, rows: Iterable[Mapping[str, Any]] | None = None) -> list[MethodTable]:
         """Return the tables of `[steering]` that name a field of rows (or of those of `[prompts]`).
@@ -257,6 +257,14 @@ class TaskFile(_Table):
     def budgets(self) -> tuple[Budget, Budget]:
         """Return the budget of each prompt and of the run."""
         return self.budget.budget(), self.run_budget.budget()
+
+
+def _steers(table: MethodTable) -> str:
+    """Return the slot of a table of `[steering]`: constraint, or shaper where it names one."""
+    try:
+        return "shaper" if slot_of(table.method) == "shaper" else "constraint"
+    except TaskFileError:  # said again, with what there is
+        return "constraint"
 
 
 def fill(value: Any, fields: Mapping[str, Any], *, strict: bool) -> Any:

@@ -19,27 +19,26 @@ still finds them; tokens that together hold less than a millionth of the guided 
 when it is summed; the two passes of all draws of a batch are one step of the guide.
 """
 
-import weakref
-from collections import OrderedDict, deque
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genwright.core import Chunk, InvalidArgument, TokenModel, Vocabulary, method
+from genwright.core import InvalidArgument, TokenModel, Vocabulary, method, require
 from genwright.generators.language.local import LocalLM
+from genwright.steering.guide_reader import Reader
 
 STRUCK = 10_000.0
 """Nats that a struck token loses."""
 UNCOUNTED = 1e-6
 """Guided mass that all tokens may hold together which are left out of the filter's sum."""
-PIECE = 128
-"""Tokens of a prompt that are read and scored at a time: 50 MB of logits at 49,152 tokens."""
-KEPT_PROMPTS = 16
+SCALE_FILE = "class_conditional.json"
+"""Where training leaves the scale, in the guide's folder."""
 
 
 @method(paper="arXiv:2009.06367")
@@ -70,6 +69,9 @@ class BayesGuide:
     bias: float = 0.0
     filter_p: float = 0.8
     target_p: float = 0.8
+    _readers: dict[TokenModel, Reader] = field(
+        init=False, repr=False, compare=False, default_factory=dict[TokenModel, Reader]
+    )
 
     def __post_init__(self) -> None:
         if not self.code or not self.anti_code:
@@ -105,7 +107,7 @@ class BayesGuide:
             InvalidArgument: the guide has another tokenizer, or cannot read so long a prompt.
         """
         self.suits(vocabulary)
-        return GuideState(self, _reader(_model(self.guide)), prompt)
+        return GuideState(self, self.reader, prompt)
 
     def posterior(self, texts: Sequence[str]) -> list[float]:
         """Return the probability of the wanted class for each text: the guide as a classifier.
@@ -113,7 +115,7 @@ class BayesGuide:
         Raises:
             InvalidArgument: an empty text.
         """
-        reader, found = _reader(_model(self.guide)), list[float]()
+        reader, found = self.reader, list[float]()
         for text in texts:
             ids = reader.model.vocabulary.encode(text)
             if not ids:
@@ -124,6 +126,12 @@ class BayesGuide:
         return found
 
     @property
+    def reader(self) -> Reader:
+        """What reads for all draws that this guide shapes; the first use loads the model."""
+        model = _model(self.guide)
+        return self._readers.setdefault(model, Reader(model))
+
+    @property
     def learned_scale(self) -> float:
         """The scale in use."""
         return _learned_scale(self.guide) if self.scale is None else self.scale
@@ -132,22 +140,16 @@ class BayesGuide:
 class GuideState:
     """The guide's side of one draw: the same text after each of the two codes."""
 
-    def __init__(self, guide: BayesGuide, reader: "_Reader", prompt: Sequence[int]) -> None:
+    def __init__(self, guide: BayesGuide, reader: Reader, prompt: Sequence[int]) -> None:
         self._guide, self._reader = guide, reader
         self._scale = guide.learned_scale
-        begun = [reader.begin(code, prompt) for code in _codes(guide)]
-        self.caches = [reader.model.branch(read.cache) for read in begun]
-        self.scores = np.array([read.score for read in begun])
-        self.logits, self.totals = [r.logits for r in begun], [r.total for r in begun]
-        self.pending: list[int] = []
+        self._pair = reader.pair(_codes(guide), prompt)
         self.length = len(prompt)
         self.room = reader.model.context - max(map(len, _codes(guide)))
-        self.number = reader.enter(self)
 
     def shape(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return float32[V] log-probabilities of the model plus omega log P(class)."""
-        import torch
-
+        torch: Any = require("torch", extra="lm", needed_by="BayesGuide")
         plain = torch.log_softmax(torch.from_numpy(np.asarray(logits, np.float32)), 0)
         log_class = torch.nn.functional.logsigmoid(self._class_logits())
         guided = plain + self._guide.omega * log_class
@@ -170,16 +172,16 @@ class GuideState:
                 f"BayesGuide: the guide reads at most {self.room} tokens after a code, and the "
                 "draw is longer; lower max_new_tokens or shorten the prompt."
             )
-        self.pending.append(token)
+        self._pair.pending.append(token)
         self.length += 1
 
     def _class_logits(self) -> Any:
         """Return float32[V]: log of the odds of the wanted class, for each next token."""
-        import torch
-
+        torch: Any = require("torch", extra="lm", needed_by="BayesGuide")
         self._reader.read()
-        wanted, other = (torch.from_numpy(row) for row in self.logits)
-        known = (self.scores[0] - self.totals[0]) - (self.scores[1] - self.totals[1])
+        pair = self._pair
+        wanted, other = (torch.from_numpy(row) for row in pair.logits)
+        known = (pair.scores[0] - pair.totals[0]) - (pair.scores[1] - pair.totals[1])
         rate = self._scale / (self.length + 1)
         return rate * (wanted - other) + (rate * float(known) + self._guide.bias)
 
@@ -217,97 +219,6 @@ def gedi_loss(wanted: Any, other: Any, scale: Any, weight: float) -> Any:
     return weight * generative + (1 - weight) * discriminative
 
 
-@dataclass(eq=False)
-class _Read:
-    """A code and a prompt, read: the prompt's log-probability, and the logits that follow."""
-
-    cache: Any
-    score: float
-    logits: NDArray[np.float32]
-    total: float
-
-
-class _Reader:
-    """Reads for all draws that one model guides; used by one thread at a time."""
-
-    def __init__(self, model: TokenModel) -> None:
-        self.model = model
-        self._prompts: OrderedDict[tuple[int, ...], _Read] = OrderedDict()
-        self._states: weakref.WeakValueDictionary[int, GuideState] = weakref.WeakValueDictionary()
-        self._numbers = count()
-        self._left: deque[Any] = deque()
-
-    def begin(self, code: tuple[int, ...], prompt: Sequence[int]) -> _Read:
-        """Return a code and a prompt, read once and kept for the next draws."""
-        key = (*code, -1, *prompt)
-        read = self._prompts.pop(key, None) or self._read_prompt(code, prompt)
-        self._prompts[key] = read
-        while len(self._prompts) > KEPT_PROMPTS:  # rows hold the prompt that they continue
-            self.model.release(self._prompts.popitem(last=False)[1].cache)
-        return read
-
-    def enter(self, state: GuideState) -> int:
-        """Note a draw; its caches are freed some time after it is gone."""
-        number = next(self._numbers)
-        self._states[number] = state
-        weakref.finalize(state, self._left.extend, list(state.caches))
-        return number
-
-    def read(self) -> None:
-        """Read what draws have written since, all in one step of the model."""
-        while self._left:
-            self.model.release(self._left.popleft())
-        waiting = [s for _, s in sorted(self._states.items()) if s.pending]
-        if not waiting:
-            return
-        chunks = [
-            Chunk(cache, list(s.pending), every=len(s.pending) > 1)
-            for s in waiting
-            for cache in s.caches
-        ]
-        rows = self.model.step(chunks)
-        at = 0
-        for state in waiting:
-            size = len(state.pending)
-            for k in range(2):
-                self._take(state, k, rows[at : at + size])
-                at += size
-            state.pending.clear()
-
-    def _take(self, state: GuideState, k: int, rows: NDArray[np.float32]) -> None:
-        """Score what a draw wrote after one code, and keep the logits of what follows."""
-        before, total = state.logits[k], state.totals[k]
-        for token, row in zip(state.pending, rows, strict=True):
-            state.scores[k] += float(before[token]) - total
-            before, total = row, _total(row)
-        state.logits[k], state.totals[k] = before.copy(), total
-
-    def _read_prompt(self, code: tuple[int, ...], prompt: Sequence[int]) -> _Read:
-        if len(code) + len(prompt) >= self.model.context:
-            raise InvalidArgument(
-                f"BayesGuide: the prompt has {len(prompt)} tokens; the guide reads at most "
-                f"{self.model.context - 1 - len(code)} after its code. Shorten the prompt."
-            )
-        cache, score = self.model.new_cache(), 0.0
-        row = self.model.step([Chunk(cache, code)])[0]
-        for start in range(0, len(prompt), PIECE):
-            piece = list(prompt[start : start + PIECE])
-            rows = self.model.step([Chunk(cache, piece, every=True)])
-            for token, after in zip(piece, rows, strict=True):
-                score += float(row[token]) - _total(row)
-                row = after
-        return _Read(cache, score, row.copy(), _total(row))
-
-
-_readers: "weakref.WeakKeyDictionary[Any, _Reader]" = weakref.WeakKeyDictionary()
-
-
-def _reader(model: TokenModel) -> _Reader:
-    if model not in _readers:
-        _readers[model] = _Reader(model)
-    return _readers[model]
-
-
 def _model(guide: LocalLM | TokenModel) -> TokenModel:
     return guide.token_model if isinstance(guide, LocalLM) else guide
 
@@ -319,17 +230,6 @@ def _codes(guide: BayesGuide) -> list[tuple[int, ...]]:
 
 def _learned_scale(guide: LocalLM | TokenModel) -> float:
     """Return what training left in the guide's folder, or 1."""
-    import json
-    from pathlib import Path
-
     path = Path(guide.model) / SCALE_FILE if isinstance(guide, LocalLM) else None
     known = path is not None and path.is_file()
     return float(json.loads(path.read_text())["scale"]) if known else 1.0  # pyright: ignore
-
-
-SCALE_FILE = "class_conditional.json"
-
-
-def _total(row: NDArray[np.float32]) -> float:
-    peak = float(row.max())
-    return peak + float(np.log(np.exp(row - peak, dtype=np.float32).sum(dtype=np.float64)))

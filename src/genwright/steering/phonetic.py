@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from genwright.core import InvalidArgument, method, require
-from genwright.steering.lexical import PAPER, fold
+from genwright.steering.filters import PAPER, fold
 
 Phones = Sequence[str]
 """One pronunciation in ARPAbet; vowels end in their stress: `("K", "AE1", "T")`."""

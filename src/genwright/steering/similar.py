@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genwright.core import InvalidArgument, method
-from genwright.steering.lexical import PAPER, fold
+from genwright.steering.filters import PAPER, fold
 
 if TYPE_CHECKING:
     from genwright.generators.language.sentences import MiniLM

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from genwright.core import ConstraintError, InvalidArgument, MissingFile, Vocabulary, method
-from genwright.steering.lexical import PAPER, Filter, contradicting, judging, named
+from genwright.steering.filters import PAPER, Filter, contradicting, judging, named
 from genwright.steering.phonetic import dictionary
 from genwright.steering.python_machine import CompiledMachine, PythonMachine
 from genwright.steering.similar import Similar
