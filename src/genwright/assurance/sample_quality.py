@@ -303,7 +303,7 @@ def mode_report(
 def _root(covariance: Array) -> Array:
     """Return the symmetric square root of a covariance."""
     values, vectors = np.linalg.eigh(covariance)
-    root: Array = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    root: Any = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     return root
 
 

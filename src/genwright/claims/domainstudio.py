@@ -116,8 +116,8 @@ def _sprites(seed: int, ledger: Ledger | None) -> ClaimResult:
     }
     notes = (
         f"each way keeps, of {CHECKPOINTS} lengths up to {STEPS * CHECKPOINTS} steps, the one of "
-        "its own least Frechet distance; judged against the better of plain fine-tuning and plain at a "
-        "tenth of the rate",
+        "its own least Frechet distance; judged against the better of plain fine-tuning and that "
+        "at a tenth of the rate",
         f"entropy: of shape and place in nats, as classifiers see {DRAWS} draws",
     )
     return ClaimResult(
