@@ -38,6 +38,9 @@ def http(studio):
 def api(http, path, body):
     answer = http.post(f"/api/writing/{path}", json=body)
     assert answer.status_code == 200, answer.text
+    waiting = [each["problem"] or {} for each in answer.json().get("filters", [])]
+    if any(each.get("code") == "preparing" for each in waiting):  # a busy machine
+        return api(http, path, body)
     return answer.json()
 
 

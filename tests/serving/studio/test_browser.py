@@ -38,6 +38,7 @@ def ban_e(browser):
     browser.type("e")
     browser.press("Ctrl+Enter")
     browser.until("!document.querySelector('dialog[open]')")
+    browser.until("document.querySelector('#filters').innerText.includes('takes away')")
     calm(browser)
 
 

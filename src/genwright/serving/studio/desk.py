@@ -18,6 +18,9 @@ from genwright.serving.studio.frame import Studio
 from genwright.serving.studio.passage import Broken, Stand, stand
 from genwright.serving.studio.pieces import Pieces
 
+PATIENCE = 3.0
+"""Seconds that the next words wait for each filter, before they are told without it."""
+
 CHARACTERS = 8
 """Of the context, for each token that the model can read: more than tokens have."""
 
@@ -40,7 +43,7 @@ class Desk:
         self.plain = replace(studio.lm, chat=False, template="{prompt}")
         self.pieces = Pieces(studio.lm.vocabulary)
         self.forms = forms_of("constraint")
-        self.filters = Filters(self.forms, studio.lm.vocabulary, studio.limits.compile_seconds)
+        self.filters = Filters(self.forms, studio.lm.vocabulary)
         self.documents = Documents(studio.folder)
         self.chats = self._can_chat()
 
@@ -58,12 +61,14 @@ class Desk:
             place: where the cursor stands.
             strict: raise what a filter refuses, instead of leaving that filter out and telling.
         """
+        longest = self.studio.limits.compile_seconds
+        seconds = longest if strict else min(PATIENCE, longest)
         compiled: list[CompiledConstraint] = []
         used: list[int] = []
         problems: dict[int, dict[str, Any]] = {}
         for number, given in enumerate(place.filters):
             try:
-                compiled.append(await self.filters.compiled(given.model_dump()))
+                compiled.append(await self.filters.compiled(given.model_dump(), seconds=seconds))
                 used.append(number)
             except ApiError as error:
                 problems[number] = error.body["error"]

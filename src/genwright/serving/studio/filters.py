@@ -28,15 +28,18 @@ class Filters:
     Args:
         forms: what may be asked for.
         vocabulary: what they are compiled for.
-        seconds: how long one request waits for one.
     """
 
-    def __init__(self, forms: Forms, vocabulary: Vocabulary, seconds: float) -> None:
-        self.forms, self.vocabulary, self.seconds = forms, vocabulary, seconds
+    def __init__(self, forms: Forms, vocabulary: Vocabulary) -> None:
+        self.forms, self.vocabulary = forms, vocabulary
         self._kept: OrderedDict[str, Future[CompiledConstraint]] = OrderedDict()
 
-    async def compiled(self, table: Mapping[str, Any]) -> CompiledConstraint:
+    async def compiled(self, table: Mapping[str, Any], *, seconds: float) -> CompiledConstraint:
         """Return a filter, ready for use.
+
+        Args:
+            table: what was filled in.
+            seconds: how long to wait for it.
 
         Raises:
             ApiError: it is filled in wrongly, allows nothing, or is not ready yet (503).
@@ -46,12 +49,12 @@ class Filters:
         self._kept[key] = future
         self._drop_old()
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout(seconds):
                 return await asyncio.shield(asyncio.wrap_future(future))
         except TimeoutError:
             raise ApiError(
                 503,
-                f"It is still being prepared, for more than {self.seconds:g} s now. It will go on "
+                f"It is still being prepared, for more than {seconds:g} s now. It will go on "
                 "in the background: try again in a moment, or switch the filter off.",
                 code="preparing",
                 retry_after=5,
