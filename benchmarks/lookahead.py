@@ -140,6 +140,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--folder", type=Path, default=RESULTS, help="where results go")
     parser.add_argument("--peer", action=argparse.BooleanOptionalAction, default=True)
     args = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != str(args.threads):  # read when torch is first loaded
@@ -149,8 +150,10 @@ def main() -> None:
     for row in measure(args):
         rows.append(row)
         print(json.dumps(row), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "lookahead.json").write_text(json.dumps([vars(args), *rows], indent=1) + "\n")
+    args.folder.mkdir(parents=True, exist_ok=True)
+    (args.folder / "lookahead.json").write_text(
+        json.dumps([vars(args), *rows], indent=1, default=str) + "\n"
+    )
 
 
 if __name__ == "__main__":

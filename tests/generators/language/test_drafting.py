@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genwright.core import Guesses
-from genwright.generators.language.drafting import threshold
+from genwright.generators.language.drafting import Draft, drafted, threshold
 from genwright.generators.language.legal import legal
 from genwright.generators.language.step_cost import StepCost
 
@@ -71,6 +71,33 @@ def test_a_guess_that_pays_has_more_odds_than_worth_says():
     floor = cost.worth(4, 4.0)
     for odds, pays in ((floor * 0.99, False), (floor * 1.01, True)):
         assert (threshold([Guesses([0], [-1], [odds])], 4, 4.0, cost) <= odds) is pays
+
+
+def test_the_best_guesses_of_all_draws_follow_their_pending_tokens():
+    """Two draws share one step; the second has room for one guess only."""
+
+    class Source:
+        def __init__(self, *odds):
+            self.odds = odds
+
+        def draft(self, tokens, size, floor):
+            return Guesses([7, 8, 9], [-1, 0, -1], self.odds)
+
+    def draw(odds, limit):
+        return SimpleNamespace(
+            guesser=Source(*odds), finish="", pending=[5, 6], tokens=[5, 6], limit=limit, states=[]
+        )
+
+    cost = StepCost()
+    cost.level, cost.slope = 0.02, 0.1
+    first, second = draw((0.9, 0.8, 0.02), 100), draw((0.9, 0.9, 0.01), 4)
+    drafts, failed = drafted([first, second], cost)
+    assert not failed
+    assert drafts[id(first)] == Draft([7, 8], [-1, 0, 1, 2])
+    assert drafts[id(second)] == Draft([7], [-1, 0, 1])
+    first.pending, second.pending, cost.slope = [6], [6], 1.0  # a token costs as much as a step
+    drafts, _ = drafted([first, second], cost)
+    assert drafts[id(first)] == drafts[id(second)] == Draft([], None)
 
 
 class State:
