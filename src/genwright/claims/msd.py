@@ -25,8 +25,8 @@ DOTS = 12
 """Components that draw a shape."""
 CELLS = np.linspace(-1.3, 1.3, 41)
 DRAWS = 4000
-UNITS = {"smoke": 0.6e6, "full": 3e6}
-MATCHED = 30_000
+UNITS = {"smoke": 2e6, "full": 6e6}
+MATCHED = 200_000
 """Draws that every student learns the teacher's scores on, all students together."""
 
 
@@ -88,19 +88,20 @@ def shapes() -> GaussianMixture:
 def _square(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     around = (4 * t * (DOTS - 1) / DOTS) % 4
     side, along = around.astype(int), 1.6 * (around % 1) - 0.8
-    x = np.choose(side, [along, 0.8, -along, -0.8])
-    return x, np.choose(side, [-0.8, along, 0.8, -along])
+    edge = np.full(DOTS, 0.8)
+    x = np.select([side == 0, side == 1, side == 2], [along, edge, -along], -edge)
+    return x, np.select([side == 0, side == 1, side == 2], [-edge, along, edge], -along)
 
 
 def small(seed: int) -> Denoiser:
     """Return an untrained student."""
-    net = untrained(lambda: ResMLP(2, 24, 2, 8), seed=seed)
+    net = untrained(lambda: ResMLP(2, 12, 2, 8), seed=seed)
     return Denoiser(net, Edm(sigma_data=0.6))
 
 
 def large() -> Denoiser:
     """Return the network that imitates the exact teacher, where every fake starts."""
-    net = untrained(lambda: ResMLP(2, 48, 3, 8), seed=0)
+    net = untrained(lambda: ResMLP(2, 32, 2, 8), seed=0)
     begin = DiffusionModel(denoiser=Denoiser(net, Edm(sigma_data=0.6)))
     learner = DenoisingLearner(
         folder=str(prepared("shapes")), steps=1500, learning_rate=3e-3, target=shapes()
@@ -119,7 +120,7 @@ def kl(k: int, units: float, seed: int, *, matching: int = MATCHED) -> float:
         fake_per_step=2,
         units=units,
         steps=10**9,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         fake_rate=3e-3,
     )
     learner = MultiStudent(match=match, k=k, matching=matching // k)

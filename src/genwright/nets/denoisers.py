@@ -31,6 +31,8 @@ class Condition(nn.Module):
         classes: rows of the table of classes; 0 for none. Without a class its part is 0.
     """
 
+    rates: Tensor
+
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
         # c_noise spans about [-2, 1.1]: from a turn in 25 of its units to one in a thirtieth
