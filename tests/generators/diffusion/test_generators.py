@@ -68,6 +68,23 @@ def test_draws_are_the_same_bit_for_bit_however_they_are_asked_for(trained, samp
     assert not np.array_equal(model.sample(1, 37, seed=5).values, whole.values)
 
 
+def test_draw_k_is_computed_at_its_own_row_of_a_whole_batch():
+    """Kernels may round by place; so a draw has one place, whoever is asked for along with it."""
+    seen = []
+
+    class Seen:
+        shape, classes = (2,), 0
+
+        def __call__(self, x, sigma, cond=None):
+            seen.append(x.clone())
+            return x
+
+    drawn = OneStep(denoiser=Seen(), batch=4).sample(None, 3, seed=0, first=6)
+    wanted = [Gaussian().sample((4, 2), torch.tensor(2.5), Rows(0, low, 4)) for low in (4, 8)]
+    assert all(torch.equal(x, y) for x, y in zip(seen, wanted, strict=True))
+    assert np.array_equal(drawn.values, torch.cat(wanted)[2:5].numpy())
+
+
 def test_a_draw_is_its_sampler_on_its_own_noise():
     model = DiffusionModel(denoiser=ring8(), steps=5, sampler="euler")
     x = Gaussian().sample((4, 2), torch.tensor(80.0), Rows(3, 0, 4))
