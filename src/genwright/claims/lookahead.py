@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genwright.claims.data import data_file
-from genwright.core import Constraint, Cost, DraftSource, Ledger, Sample, Vocabulary, child_seed
+from genwright.core import Cost, DraftSource, Ledger, Sample, Vocabulary, child_seed
 from genwright.core.claim import Claim, ClaimResult, Scale
 from genwright.core.task_file import read_jsonl
 from genwright.generators.language.engine import Engine
@@ -32,7 +32,7 @@ GROUPS, GROUP = 5, 8
 WARM = 100
 """Answers to other prompts that the trie holds before."""
 LOSSLESS = ("greedy_differing <= 0", "tabular_tv <= 0.000000000001", "tabular_missing <= 0.00001")
-SPEED = ("quote_edls >= 2", "quote_speed >= 1.5", "best_speed >= 2", "free_speed >= 0.95")
+SPEED = ("quote_edls >= 2", "quote_speed >= 1.5", "best_speed >= 2", "least_speed >= 0.95")
 
 
 @dataclass(frozen=True)
@@ -44,37 +44,52 @@ class Work:
 
 
 def work(name: str, seed: int) -> Work:
-    """Return one of three kinds of work: "quote", "json" or "free"."""
+    """Return a kind of work: "quote", "chat" (the same question, asked), "json" or "free"."""
     if name == "free":
         with gzip.open(data_file(WIKITEXT), "rt", encoding="utf-8") as lines:
             texts = [line.strip()[:400] for line in lines if len(line) > 600]
         return Work(_shuffled(texts, seed), {"chat": False})
-    form, held = QUOTE if name == "quote" else OBJECT
     rows = [row for row in read_jsonl(data_file(XQUAD)) if len(row["context"]) < 1000]
+    form, settings = FORMS[name]
     texts = [form.format(text=row["context"], question=row["question"]) for row in rows]
-    return Work(_shuffled(texts, seed), {"constraints": held})
+    return Work(_shuffled(texts, seed), settings)
 
 
-QUOTE: tuple[str, tuple[Constraint, ...]] = (
-    "{text}\n\nQuote the sentence of the text above that answers this question, word for word: "
-    "{question}",
-    (),
+_QUOTE = """Text: {text}
+Question: {question}
+The sentence of the text that answers the question, word for word: \""""
+_EXAMPLE = (
+    _QUOTE.format(
+        text="The Pico lighthouse was built in 1871 on the cliffs above the harbour. Its lamp "
+        "burned whale oil until 1902, when gas was laid to the tower. Since 1964 the lamp has been "
+        "electric and no keeper has lived there.",
+        question="What did the lamp burn at first?",
+    )
+    + 'Its lamp burned whale oil until 1902, when gas was laid to the tower."\n\n'
 )
 _FIELDS = ("question", "quote", "answer")
-OBJECT: tuple[str, tuple[Constraint, ...]] = (
-    "{text}\n\nQuestion: {question}\n\nAnswer as JSON with three keys: question (the question), "
-    "quote (the sentence of the text that answers it, word for word) and answer.",
-    (
-        JsonSchema(
-            schema={
-                "type": "object",
-                "properties": {name: {"type": "string"} for name in _FIELDS},
-                "required": list(_FIELDS),
-                "additionalProperties": False,
-            }
-        ),
-    ),
+_OBJECT = JsonSchema(
+    schema={
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in _FIELDS},
+        "required": list(_FIELDS),
+        "additionalProperties": False,
+    }
 )
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    # asked in a chat, a model this small answers in its own words; after an example it quotes
+    "quote": (_EXAMPLE + _QUOTE, {"chat": False, "stop": ("\n",)}),
+    "chat": (
+        "{text}\n\nQuote the sentence of the text above that answers this question, word for "
+        "word: {question}",
+        {},
+    ),
+    "json": (
+        "{text}\n\nQuestion: {question}\n\nAnswer as JSON with three keys: question (the "
+        "question), quote (the sentence of the text that answers it, word for word) and answer.",
+        {"constraints": (_OBJECT,)},
+    ),
+}
 
 
 def _shuffled(texts: Sequence[str], seed: int) -> tuple[str, ...]:
@@ -83,7 +98,7 @@ def _shuffled(texts: Sequence[str], seed: int) -> tuple[str, ...]:
 
 def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     """Compare draws with and without, token by token, and at full scale the time they take."""
-    prompts = work("quote", seed).prompts
+    prompts = work("chat", seed).prompts
     count = 5 if scale == "smoke" else 60
     distance, missing = tabular_distance(seed)
     metrics = {"tabular_tv": distance, "tabular_missing": missing}
@@ -96,11 +111,12 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     sampled = replace(exact, temperature=1.0, chat=False)
     metrics["sampled_differing"], more = _differing(sampled, free[:40], seed)
     cost += more
-    for name in ("quote", "json", "free"):
+    for name in ("quote", "chat", "json", "free"):
         found, more = speed(name, seed)
         metrics |= {f"{name}_{key}": value for key, value in found.items()}
         cost += more
     metrics["best_speed"] = max(metrics["quote_speed"], metrics["json_speed"])
+    metrics["least_speed"] = min(metrics["chat_speed"], metrics["free_speed"])
     bounds = (*LOSSLESS, "sampled_differing <= 0", *SPEED)
     notes = (
         "edls: tokens for each evaluation of the network; speed: tokens a second over those "
@@ -217,7 +233,7 @@ CLAIM = Claim(
     statement="Drafts from the prompt and earlier answers change none of 60 greedy and 40 sampled "
     "draws of SmolLM2 in float32 nor the distribution of a tabular model; answers that quote take "
     "at least 2 tokens a step and are at least 1.5 times as fast, quotes or JSON at least twice, "
-    "and free text at least 0.95 times.",
+    "and nothing is below 0.95 times.",
     run=run,
     needs={"smoke": (XQUAD,), "full": (XQUAD, WIKITEXT)},
 )

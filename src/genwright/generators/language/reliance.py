@@ -56,5 +56,5 @@ class Reliance:
         """Begin with odds that grow with the length of the match and with agreement."""
         _, far, agrees = what
         share = (0.7, 0.2, 0.5, 0.75, 0.95)[agrees]
-        odds = share * (0.25, 0.5, 0.65, 0.75, 0.8, 0.9, 0.95)[far]
+        odds = share * (0.2, 0.35, 0.6, 0.7, 0.8, 0.9, 0.95)[far]
         return self._counts.setdefault(what, [PRIOR, PRIOR * odds])
