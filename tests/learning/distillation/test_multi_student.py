@@ -118,6 +118,28 @@ def test_a_killed_training_repeats_no_finished_student(tmp_path):
     assert all(np.array_equal(drawn(found, c), drawn(whole, c)) for c in range(4))
 
 
+def test_a_killed_training_ends_with_the_units_of_one_that_was_not(tmp_path):
+    """Killed in the second student, after its score matching: the same weights all the same."""
+
+    class Killed(Exception):
+        pass
+
+    seen = []
+
+    def kill(name, step, value):
+        seen.append(name)
+        if seen.count("student loss") == 8:
+            raise Killed
+
+    match = replace(MATCH, batch=16, steps=10**6, units=1500.0, save_every=1)
+    learner = MultiStudent(match=match, k=2, matching=32, folder=str(tmp_path))
+    whole = replace(learner, folder="").fit(EXACT, LAW, seed=1)
+    with pytest.raises(Killed):
+        learner.fit(EXACT, LAW, seed=1, watch=kill)
+    found = learner.fit(EXACT, LAW, seed=1)
+    assert all(np.array_equal(drawn(found, c), drawn(whole, c)) for c in range(4))
+
+
 def test_a_part_of_data_holds_its_classes_alone():
     rows = [{"prompt": c, "completion": np.full(1, c, np.float32)} for c in range(4)] * 3
     for data in (LAW, rows):

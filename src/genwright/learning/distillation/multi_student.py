@@ -19,12 +19,11 @@ from typing import Any
 from genwright.core import InvalidArgument, child_seed, method
 from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
-from genwright.generators.diffusion.meter import Meter
+from genwright.generators.diffusion.meter import Meter, size_of
 from genwright.generators.diffusion.routed import Routed
 from genwright.generators.diffusion.stored import opened
 from genwright.learning.denoising import DenoisingLearner, trainable
 from genwright.learning.distillation.matching import Match
-from genwright.learning.distillation.metered import metered
 from genwright.learning.distillation.parts import Stream
 from genwright.learning.examples import Part
 from genwright.learning.training import Watch
@@ -102,7 +101,7 @@ class MultiStudent:
             meter = Meter(teacher.net if isinstance(teacher, Denoiser) else start.net)
         parts = partition(range(teacher.classes), self.k, by=self.by)
         students = [
-            self._student(j, part, generator, data, seed, watch, meter)
+            self._student(j, part, generator, teacher, data, seed, watch, meter)
             for j, part in enumerate(parts)
         ]
         return Routed(generators=tuple(students), prompts=tuple(parts))
@@ -112,6 +111,7 @@ class MultiStudent:
         j: int,
         part: tuple[int, ...],
         generator: DiffusionModel,
+        teacher: Any,
         data: Any,
         seed: int,
         watch: Watch | None,
@@ -120,24 +120,30 @@ class MultiStudent:
         own = seed if self.k == 1 else child_seed(seed, j)
         folder = f"{self.folder}/{j}" if self.folder else ""
         learner = replace(self.match, streams=(Stream(classes=part),), folder=folder)
-        spent, own_data = meter.units, None if data is None else Part(data, part)
+        own_data, own_meter = None if data is None else Part(data, part), Meter(meter.parameters)
         if self.matching:
             begin = generator.denoiser if learner.student is None else learner.student
-            teacher = opened(generator.denoiser)
-            with metered(meter, teacher) as counted:
-                matcher = DenoisingLearner(
-                    folder=f"{folder}/matched" if folder else "",
-                    steps=max(1, self.matching // learner.batch),
-                    batch=learner.batch,
-                    learning_rate=self.matching_rate,
-                    target=counted,
-                )
-                student = replace(generator, denoiser=begin)
-                found = matcher.fit(student, own_data, seed=own, watch=watch, meter=meter)
+            matcher = DenoisingLearner(
+                folder=f"{folder}/matched" if folder else "",
+                steps=max(1, self.matching // learner.batch),
+                batch=learner.batch,
+                learning_rate=self.matching_rate,
+                target=teacher,
+            )
+            student = replace(generator, denoiser=begin)
+            found = matcher.fit(student, own_data, seed=own, watch=watch)
             learner = replace(learner, student=found.denoiser)
+            # computed, not counted: a stage that an earlier process finished was paid for as well
+            drawn, size = matcher.steps * matcher.batch, size_of(trainable(begin).net)
+            own_model = isinstance(teacher, Denoiser)
+            own_meter.add(drawn, False, True, size)
+            own_meter.add(drawn, False, False, size_of(teacher.net) if own_model else None)
         if learner.units:
-            learner = replace(learner, units=spent + self.match.units / self.k)
-        return learner.fit(generator, own_data, seed=own, watch=watch, meter=meter)
+            learner = replace(learner, units=self.match.units / self.k)
+        found = learner.fit(generator, own_data, seed=own, watch=watch, meter=own_meter)
+        meter.units += own_meter.units
+        meter.evaluations += own_meter.evaluations
+        return found
 
 
 def partition(
