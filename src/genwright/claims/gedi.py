@@ -30,6 +30,7 @@ MESSAGES = "text/sms_spam.jsonl.gz"
 HAM, SPAM = "ham: ", "spam: "
 PROMPTS, FIRST, NEW, SEEDS = 64, 6, 30, 2
 TIMED, CANDIDATES = 8, 50
+WORLDS = 6
 BOUNDS = (
     "spam_fall >= 0.6",
     "perplexity_ratio <= 1.5",
@@ -44,10 +45,13 @@ CHAINS = ("posterior_error <= 0.0001", "posterior_gain >= 0.2", "likelihood_over
 def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     """Guide a made-up model by known chains; at full scale lead SmolLM2 away from spam."""
     if scale == "smoke":
+        worlds = [_chains(child_seed(seed, number)) for number in range(WORLDS)]
+        means = {name: float(np.mean([found[name] for found in worlds])) for name in worlds[0]}
         notes = (
             "two Markov chains of three letters guide a third model; the true posterior is known",
+            f"200 draws of 12 tokens each; mean of {WORLDS} worlds",
         )
-        return ClaimResult(metrics=_chains(seed), bounds=CHAINS, notes=notes)
+        return ClaimResult(metrics=means, bounds=CHAINS, notes=notes)
     book, runs = ledger or Ledger(), list[dict[str, float]]()
     before = len(book.runs())
     model = LocalLM(chat=False, temperature=1.0, max_new_tokens=NEW)
@@ -68,6 +72,16 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     )
     cost = sum((sum(r.costs().values(), Cost()) for r in book.runs()[before:]), Cost())
     return ClaimResult(metrics=metrics, bounds=BOUNDS, notes=notes, cost=cost)
+
+
+class Letters(TabularModel):
+    """Random tables that hardly ever write anything but `a`, `b` and `c`."""
+
+    def logits(self, tokens: Sequence[int]) -> Any:
+        """Return float32[V]."""
+        row = super().logits(tokens)
+        row[3:] = -8.0
+        return row
 
 
 class Chains(TabularModel):
@@ -102,7 +116,7 @@ def _chains(seed: int) -> dict[str, float]:
         state = replace(guide, scale=len(tokens) + 1.0).start(chains.vocabulary, tokens)
         truth = [1 / (1 + exp(-chains.log_odds([*tokens, x]))) for x in range(6)]
         errors.append(float(np.abs(state.posterior() - np.array(truth)).max()))
-    base = TabularModel(size=6, seed=child_seed(seed, "base"))
+    base = Letters(size=6, seed=child_seed(seed, "base"))
     drawn = {
         "free": _tabular(base, [0], (), seed),
         "guided": _tabular(base, [0], (guide,), seed),
@@ -187,7 +201,7 @@ def _messages(folder: Path, model: LocalLM, seed: int, ledger: Ledger) -> dict[s
         found[f"{name}_distinct_2"] = _distinct(samples.values)
     found["spam_fall"] = 1 - found["guided_spam"] / max(found["base_spam"], 1e-9)
     found["perplexity_ratio"] = found["guided_perplexity"] / found["base_perplexity"]
-    found["distinct_2_ratio"] = found["guided_distinct_2"] / found["base_distinct_2"]
+    found["distinct_2_ratio"] = found["guided_distinct_2"] / max(found["base_distinct_2"], 1e-9)
     found["speed"] = found["guided_tokens_per_second"] / found["base_tokens_per_second"]
     found["speed_over_scoring"] = _over_scoring(model, guide, prompts[:TIMED])
     alone = found["codes_spam"] <= found["guided_spam"]
