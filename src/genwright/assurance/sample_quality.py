@@ -309,7 +309,8 @@ def _root(covariance: Array) -> Array:
 
 def _reach(points: Array, k: int) -> Array:
     """Return each point's distance to its k-th neighbour other than itself."""
-    return np.partition(cdist(points, points), k, axis=1)[:, k]
+    reach: Any = np.partition(cdist(points, points), k, axis=1)[:, k]
+    return reach
 
 
 def _flat(pictures: Any) -> Array:

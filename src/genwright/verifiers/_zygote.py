@@ -28,16 +28,20 @@ else:  # as a program of its own it belongs to no package
 
     sys.path.pop(0)
 
+
+def _nothing_at_fork(**_: object) -> None:
+    """Stand for `os.register_at_fork` while libraries are loaded."""
+
+
 # What programs import most: loaded once here, so that a fork has it for nothing. More is not
-# better: every further library makes every fork dearer.
-_register, os.register_at_fork = os.register_at_fork, lambda **_: None
+# better: every further library makes every fork dearer. And every check starts from one state of
+# `random`, which left to itself would seed itself anew in every fork: a fifth of what one costs.
+_register, os.register_at_fork = os.register_at_fork, _nothing_at_fork
 for _name in (
     *("bisect", "collections", "copy", "datetime", "enum", "functools", "heapq", "itertools"),
     *("math", "operator", "random", "re", "string", "typing"),
 ):
     __import__(_name)
-# Every check starts from this state. Left to itself, `random` would seed itself from the system in
-# every fork: a fifth of what a fork costs.
 os.register_at_fork = _register
 sys.modules["random"].seed(0)
 
