@@ -13,6 +13,7 @@ import pytest
 from genwright.core import (
     Budget,
     Cost,
+    Guesses,
     InvalidArgument,
     Outcome,
     Sample,
@@ -25,6 +26,7 @@ from genwright.core import (
 from genwright.core.registry import SLOTS
 from genwright.testing import (
     ConstraintCase,
+    DraftsCase,
     GeneratorCase,
     KeyCase,
     LearnerCase,
@@ -467,7 +469,58 @@ def most_passed(twist=""):
     return SelectorCase(make=lambda: MostPassed(twist))
 
 
+# Draft sources.
+
+
+class Echo:
+    """A sound source: what last followed the last token follows it again."""
+
+    def __init__(self, twist=""):
+        self.twist, self.draws, self.prompts = twist, [], []
+
+    def begin(self, vocabulary, prompt):
+        self.prompts.append(list(prompt))
+        return EchoState(self, list(prompt), vocabulary.eos)
+
+
+class EchoState:
+    def __init__(self, source, prompt, eos):
+        self.source, self.prompt, self.eos = source, prompt, eos
+
+    def draft(self, tokens, size, floor):
+        twist, last = self.source.twist, [*self.prompt, *tokens][-1]
+        found = []
+        for seen in (self.prompt, *self.source.draws):
+            if last in seen[:-1]:
+                found = seen[seen.index(last) + 1 :][:4]
+        if twist == "tells of the first prompt":
+            found = found or self.source.prompts[0]
+        if twist != "guesses the end":
+            found = [token for token in found if token not in self.eos]
+        if twist == "guesses nothing":
+            found = []
+        least = {"at least one": 1, "four whatever is asked": 4}.get(twist, 0)
+        found = found[: max(size, least)]
+        parents = [i - (twist != "its own parent") for i in range(len(found))]
+        odds = [0.9 ** (i + 1) for i in range(len(found))]
+        return Guesses(found, parents, odds[::-1] if twist == "odds rise" else odds)
+
+    def end(self, tokens):
+        self.source.draws.append(list(tokens))
+
+
+def echo(twist=""):
+    words = Vocabulary([b"x"] * 9 + [b""], frozenset({9}), lambda text: [], "nine")
+    return DraftsCase(
+        make=lambda: Echo(twist),
+        vocabulary=words,
+        draws=[([0, 1, 9, 1], [1, 2, 3, 4]), ([3], [4, 2, 3, 4, 2, 3, 4])] * 2,
+        secret=[7, 8, 7],
+    )
+
+
 CASES = {
+    "drafts": echo,
     "source": squares,
     "key": total,
     "loader": written,
@@ -503,6 +556,15 @@ BROKEN = {
         ("another path", "loading_again_changes_nothing"),
         ("again", "loading_again_changes_nothing"),
         ("leaves a part", "only_the_file_is_left"),
+    ],
+    "drafts": [
+        ("guesses the end", "guesses_are_a_tree"),
+        ("its own parent", "guesses_are_a_tree"),
+        ("odds rise", "guesses_are_a_tree"),
+        ("four whatever is asked", "guesses_are_a_tree"),
+        ("guesses nothing", "what_was_seen_is_guessed"),
+        ("tells of the first prompt", "a_prompt_is_its_own_draws_alone"),
+        ("at least one", "no_size_is_no_guess"),
     ],
     "selector": [
         ("the best alone", "every_program_stands_in_one_group"),
