@@ -30,8 +30,9 @@ Decode = Callable[[list[str]], tuple[int, float, int]]
 
 
 def compare(prompts: list[str], plain: Decode, fast: Decode, together: int) -> dict[str, Any]:
-    """Return the ratio of speeds, group by group, and tokens for each evaluation."""
+    """Return the ratio of speeds, group by group, both speeds, and tokens for each evaluation."""
     ratios: list[float] = []
+    speeds: list[list[float]] = []
     tokens = evaluations = 0
     for group in range(0, len(prompts), GROUP):
         sums = {plain: [0, 0.0], fast: [0, 0.0]}
@@ -44,9 +45,12 @@ def compare(prompts: list[str], plain: Decode, fast: Decode, together: int) -> d
                     tokens, evaluations = tokens + made, evaluations + steps
         rates = [sums[way][0] / sums[way][1] for way in (plain, fast)]
         ratios.append(rates[1] / rates[0])
+        speeds.append(rates)
     return {
         "ratio": statistics.median(ratios),
         "ratios": ratios,
+        "plain_tokens_per_s": statistics.median(rates[0] for rates in speeds),
+        "tokens_per_s": statistics.median(rates[1] for rates in speeds),
         "edls": tokens / evaluations if evaluations else None,
     }
 
