@@ -80,7 +80,7 @@ def test_a_filter_agrees_with_its_oracle(name):
     assert 0 < sum(answers) < len(words())
 
 
-@pytest.mark.parametrize("text", ["e", "E", "É", "é", "e\u0301", "ｅ", "𝐞", "ⓔ", "Ê", "x\u00adE"])
+@pytest.mark.parametrize("text", ["e", "E", "É", "é", "e\u0301", "ｅ", "𝐞", "ⓔ", "x\u00adE", "𝐄"])
 def test_a_ban_sees_through_case_accents_and_width(text):
     assert Ban(strings=("e",)).allows([text]) == [False]
     assert Ban(strings=("É",)).allows([text]) == [False]

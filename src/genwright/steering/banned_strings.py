@@ -208,6 +208,6 @@ def _ending(ban: Ban, text: str) -> str:
     """Return the longest ending of a text that is a proper beginning of a banned string."""
     banned = _banned(ban)
     for size in range(min(len(text), max(map(len, banned)) - 1), 0, -1):
-        if any(b.startswith(text[-size:]) and len(b) > size for b in banned):
+        if any(b.startswith(text[-size:]) for b in banned):
             return text[-size:]
     return ""
