@@ -30,7 +30,9 @@ def recorded(run, tmp_path):
         (tmp_path / "runs").mkdir(exist_ok=True)
         with Ledger(tmp_path / LEDGER) as book:
             strategy = RepeatedSampling(n=18, stop_on_pass=False)
-            return solve([Task("?", ExactMatch(gold="x"))], Metered(joules_by), strategy, ledger=book).run_id
+            return solve(
+                [Task("?", ExactMatch(gold="x"))], Metered(joules_by), strategy, ledger=book
+            ).run_id
 
     return make
 

@@ -282,6 +282,7 @@ def test_every_number_of_a_draw_is_used_once(monkeypatch):
     assert met > 20  # among them races with many siblings
 
 
-def test_the_inverse_takes_the_first_index_above():
-    weights = np.array([0.0, 0.5, 0.5, 0.0])
-    assert [walks.first_above(weights, u) for u in (0.0, 0.5, 1 - 2**-53)] == [1, 2, 2]
+def test_a_token_without_weight_never_wins():
+    tokens, weights = np.array([2, 5, 700, 701]), np.array([0.0, 1e-200, 3e-200, 0.0])
+    won = {walks.winner(tokens, weights, u) for u in (*np.linspace(0, 0.999, 200), 1 - 2**-53)}
+    assert won == {1, 2}  # one of the two alone: 0.75^200 is 1e-25

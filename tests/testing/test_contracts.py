@@ -27,12 +27,14 @@ from genwright.core.registry import SLOTS
 from genwright.testing import (
     ConstraintCase,
     DraftsCase,
+    FilterCase,
     GeneratorCase,
     KeyCase,
     LearnerCase,
     LoaderCase,
     Passes,
     SelectorCase,
+    ShaperCase,
     SourceCase,
     StrategyCase,
     Uniform,
@@ -60,7 +62,7 @@ def test_a_slot_without_laws_is_named():
         contract_checks("oven")
 
 
-@pytest.mark.parametrize("slot", [slot for slot in SLOTS if slot != "shaper"])
+@pytest.mark.parametrize("slot", list(SLOTS))
 def test_every_law_has_a_name_that_says_it_and_a_broken_method(slot):
     names = {law.__name__ for law in contract_checks(slot)}
     assert names == {broken[1] for broken in BROKEN[slot]}
@@ -519,8 +521,73 @@ def echo(twist=""):
     )
 
 
+# Filters.
+
+
+class HoldsA:
+    """A sound filter: texts with an a."""
+
+    def __init__(self, twist=""):
+        self.twist = twist
+
+    def allows(self, texts):
+        found = ["a" in text for text in texts]
+        if self.twist == "allows everything":
+            return [True for _ in texts]
+        if self.twist == "after the first refusal none":
+            found = [found[i] and all(found[:i]) for i in range(len(found))]
+        return list(np.array(found)) if self.twist == "numbers of NumPy" else found
+
+
+def holds_a(twist=""):
+    return FilterCase(make=lambda: HoldsA(twist), allowed=["cat", "a"], refused=["dog", "x"])
+
+
+# Shapers.
+
+
+class LikesTheLast:
+    """A sound shaper: what was written last is likelier to come again."""
+
+    def __init__(self, twist=""):
+        self.twist, self.shared = twist, []
+
+    def start(self, vocabulary, prompt):
+        return LikingState(self, list(prompt))
+
+
+class LikingState:
+    def __init__(self, shaper, written):
+        self.shaper, self.written, self.asked = shaper, written, 0
+
+    def shape(self, logits):
+        twist = self.shaper.twist
+        self.asked += 1
+        written = [*self.written, *self.shaper.shared] if twist == "one for all" else self.written
+        shaped = logits if twist == "writes" else logits.copy()
+        shaped[written[-1]] += self.asked if twist == "counts" else 0 if twist == "idle" else 2
+        if twist == "NaN":
+            shaped[0] = np.nan
+        return shaped.astype(np.float64) if twist == "float64" else shaped
+
+    def advance(self, token):
+        if self.shaper.twist == "must be asked" and not self.asked:
+            return
+        self.written.append(token)
+        self.shaper.shared.append(token)
+
+
+def likes_the_last(twist=""):
+    words = Vocabulary([b"x"] * 9 + [b""], frozenset({9}), lambda text: [], "nine")
+    return ShaperCase(
+        make=lambda: LikesTheLast(twist), vocabulary=words, prompt=[0, 1], tokens=[2, 3]
+    )
+
+
 CASES = {
     "drafts": echo,
+    "filter": holds_a,
+    "shaper": likes_the_last,
     "source": squares,
     "key": total,
     "loader": written,
@@ -532,6 +599,20 @@ CASES = {
     "learner": imitate,
 }
 BROKEN = {
+    "filter": [
+        ("allows everything", "known_texts_get_the_known_answers"),
+        ("after the first refusal none", "every_text_is_judged_on_its_own"),
+        ("numbers of NumPy", "hostile_texts_get_an_answer"),
+    ],
+    "shaper": [
+        ("float64", "rows_keep_their_shape_and_stay_numbers"),
+        ("NaN", "rows_keep_their_shape_and_stay_numbers"),
+        ("writes", "the_input_is_left_as_it_was"),
+        ("idle", "the_odds_are_changed"),
+        ("counts", "asking_twice_gives_the_same"),
+        ("must be asked", "what_was_written_counts_not_when_it_was_asked"),
+        ("one for all", "draws_do_not_share_a_state"),
+    ],
     "source": [
         ("none", "rows_are_json_tables"),
         ("lists", "rows_are_json_tables"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from genwright.core import child_seed, uniform
 from genwright.generators.language.trie import Row, Trie
-from genwright.generators.language.walks import WALKS, Step, first_above
+from genwright.generators.language.walks import WALKS, Step, winner
 
 Tokens = tuple[int, ...]
 Way = Literal["mask", "asap", "exact"]
@@ -67,7 +67,7 @@ class Replay:
             row = self._row(tokens)
             if not len(row.tokens):
                 return Drawn(None, len(tokens) + 1)
-            choice = first_above(row.p, uniform(seed, len(tokens)))
+            choice = winner(row.tokens, row.p, uniform(seed, len(tokens)))
             if row.ends[choice]:
                 return Drawn(tuple(tokens), len(tokens) + 1)
             tokens.append(int(row.tokens[choice]))

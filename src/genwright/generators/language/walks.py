@@ -33,9 +33,11 @@ from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from genwright.core import child_seed, uniform
+from genwright.generators.language.sampling import race
 from genwright.generators.language.trie import Node, Row, Trie
 
 PATIENCE = 10_000
@@ -117,7 +119,7 @@ class Asap:
             total = weights.sum()
             if not total > 0:
                 return Step.DEAD
-            index = first_above(weights, uniform(self._seed, len(self.choices)))
+            index = winner(row.tokens, weights, uniform(self._seed, len(self.choices)))
             self._logp += math.log(weights[index] / total)
             self.choices.append(Choice.of(row, index))
             if row.ends[index]:
@@ -201,7 +203,7 @@ class Race:
             weights = weights.copy()
             weights[place.gone] = 0.0
         names = (place.depth, rank) if rank else (place.depth,)  # the first's number is a mask's
-        index = first_above(weights, uniform(place.seed, *names))
+        index = winner(row.tokens, weights, uniform(place.seed, *names))
         choice = Choice.of(row, index)
         if row.ends[index]:
             self._finish(place, choice)
@@ -275,11 +277,18 @@ WALKS: Mapping[str, Callable[[Trie, int], Walk]] = {"asap": Asap, "exact": Race,
 """By mode."""
 
 
-def first_above(weights: NDArray[np.float64], number: float) -> int:
-    """Return the first index at which the running sum exceeds `number` times the total."""
-    sums = weights.cumsum()
-    found = int(np.searchsorted(sums, number * sums[-1], side="right"))
-    return min(found, int(np.flatnonzero(weights)[-1]))  # rounding may reach past the last
+def winner(tokens: NDArray[np.int64], weights: NDArray[np.float64], number: float) -> int:
+    """Return the index of the token that wins the race of `sampling.race`, as under a mask.
+
+    Args:
+        tokens: ids.
+        weights: of each, one above 0.
+        number: in [0, 1).
+    """
+    table = torch.zeros(1, int(tokens.max()) + 1)
+    table[0, torch.from_numpy(tokens)] = torch.from_numpy(weights / weights.max()).float()
+    (won,) = race(table, torch.tensor([number], dtype=torch.float64))
+    return int(np.flatnonzero(tokens == won)[0])
 
 
 def _log_wait(number: float) -> float:
