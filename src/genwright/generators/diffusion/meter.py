@@ -74,7 +74,9 @@ class Meter:
         """Return what counts one forward pass; weights are listed once, as it is called often."""
         weights, size = list(module.parameters()), size_of(module)
 
-        def seen(_: nn.Module, inputs: Sequence[Any]) -> None:
+        def seen(called: nn.Module, inputs: Sequence[Any]) -> None:
+            if called is not module:  # a copy, which took the hook along
+                return
             tensors = [i for i in inputs if isinstance(i, Tensor)]
             to_weights = torch.is_grad_enabled() and any(w.requires_grad for w in weights)
             self.add(len(tensors[0]), _reach(tensors), to_weights, size)
