@@ -126,11 +126,11 @@ def choose(logits_BV: Tensor, settings: list[Sampling], uniforms: list[float]) -
 def _weights(logits_BV: Tensor, settings: list[Sampling]) -> Tensor:
     """Return float32 probabilities after temperature and filters; filtered ones do not sum to 1."""
     temperatures = [s.temperature or 1.0 for s in settings]
-    if any(t != 1.0 for t in temperatures):
-        scaled = logits_BV / torch.tensor(temperatures)[:, None]
+    if any(t != 1.0 for t in temperatures):  # in place: new memory costs more than the arithmetic
+        weights = logits_BV / torch.tensor(temperatures)[:, None]
+        torch.softmax(weights, 1, out=weights)
     else:
-        scaled = logits_BV
-    weights = scaled.softmax(1)
+        weights = logits_BV.softmax(1)
     greedy = [i for i, s in enumerate(settings) if s.temperature == 0]
     if greedy:
         best = logits_BV[greedy].argmax(1)
