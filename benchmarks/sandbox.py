@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from genwright.core import SandboxError
@@ -31,7 +32,8 @@ def core_seconds() -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += sum(map(int, fields[11:15]))  # utime, stime, and both of collected children
         for task in Path(f"/proc/{pid}/task").iterdir():
-            todo += map(int, (task / "children").read_text().split())
+            with suppress(FileNotFoundError):  # a thread that ended meanwhile
+                todo += map(int, (task / "children").read_text().split())
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
