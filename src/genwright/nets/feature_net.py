@@ -145,7 +145,8 @@ def load_features(path: str | Path) -> Features:
     try:
         with safe_open(str(path), framework="pt") as file:
             told = json.loads((file.metadata() or {}).get("features", "null"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names: list[str] = file.keys()
+            weights = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise InvalidArgument(f"load_features: {str(path)!r} is no safetensors file.") from error
     if told is None:

@@ -5,7 +5,7 @@ draws, limits and errors these pages share.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def create_studio(
     return app
 
 
-def _shown(text: str):  # noqa: ANN202
+def _shown(text: str) -> Callable[[], Awaitable[HTMLResponse]]:
     async def page() -> HTMLResponse:
         return HTMLResponse(text)
 
