@@ -79,10 +79,10 @@ def test_the_size_of_a_set_counts_every_draw(sandbox):
 
 
 def test_a_program_that_cannot_be_judged_is_left_out_not_failed(sandbox):
-    outcome, _ = solve([SLOW, RIGHT], TESTS, sandbox, seconds=0.3)
+    outcome, _ = solve([SLOW, RIGHT], TESTS, sandbox, seconds=1.5)
     assert outcome.chosen.value == RIGHT
     assert (outcome.info["programs"], outcome.info["left_out"]) == (1, 1)
-    alone, _ = solve([SLOW], ["double(1) == 2"], sandbox, seconds=0.3)
+    alone, _ = solve([SLOW], ["double(1) == 2"], sandbox, seconds=1.5)
     assert (alone.chosen.value, alone.info["programs"]) == (SLOW, 0)
 
 
@@ -90,9 +90,9 @@ def test_soft_b4_keeps_a_program_that_one_test_could_not_judge(sandbox):
     """It ends on every input but 2; asked about 2 it is neither right nor wrong."""
     partly = "    return 2 * x if x != 2 else [0 for y in iter(int, 1)]\n"
     for selector, tests in ((SoftB4(), 5), (B4(), 3)):
-        outcome, _ = solve([partly, ZERO], TESTS, sandbox, selector=selector, seconds=0.3)
+        outcome, _ = solve([partly, ZERO], TESTS, sandbox, selector=selector, seconds=1.5)
         assert (outcome.info["programs"], outcome.info["tests"]) == (2, tests)
-    soft, _ = solve([ZERO, partly], TESTS, sandbox, selector=SoftB4(), seconds=0.3)
+    soft, _ = solve([ZERO, partly], TESTS, sandbox, selector=SoftB4(), seconds=1.5)
     assert (soft.chosen.value, soft.info["left_out"]) == (partly, 0)
 
 
@@ -143,7 +143,7 @@ def test_the_contract_of_strategies_is_kept(sandbox):
 
 def test_a_program_that_never_loads_is_unknown_everywhere(sandbox):
     cells, _ = pass_matrix(
-        ["while True: pass"], ["assert True", "assert False"], seconds=0.2, sandbox=sandbox
+        ["while True: pass"], ["assert True", "assert False"], seconds=1.0, sandbox=sandbox
     )
     assert cells == [[None, None]]
 

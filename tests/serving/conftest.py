@@ -67,7 +67,7 @@ def _serving(lm, **settings):
         yield url
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -102,7 +102,7 @@ def http(server):
         yield made
 
 
-def _until(condition, seconds=20.0):
+def _until(condition, seconds=60.0):
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -66,7 +66,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(server, client):
     with closing(send(server, LONG | {"stream": True, "n": 8})):
         began = time.monotonic()
         client.chat.completions.create(**LONG | {"max_tokens": 5})
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 def test_an_over_long_queue_is_429_with_the_time_to_wait(tiny, serving, until):

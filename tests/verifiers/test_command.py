@@ -43,7 +43,7 @@ def test_a_late_command_is_killed_with_its_children_and_undecided():
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', sys.argv[1]])"  # noqa: E501
     started = time.monotonic()
     (verdict,) = python(code, mark, seconds=0.8).check(Samples([""]))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert (verdict.passed, verdict.score) == (None, None)
     assert verdict.evidence["reason"] == "time limit"
     assert subprocess.run(["pgrep", "-f", mark], capture_output=True).stdout == b""

@@ -26,7 +26,7 @@ SECRET = "canary-4711-of-genwright"
 def sandbox(request):
     os.environ["GENWRIGHT_CANARY"] = SECRET
     try:
-        pool = Sandbox(level=request.param, seconds=0.6, memory_mb=256)
+        pool = Sandbox(level=request.param, seconds=1.2, memory_mb=256)
     except SandboxError as error:
         pytest.skip(f"this machine refuses level {request.param}: {error}")
     with pool:
@@ -81,6 +81,13 @@ def is_running(pid):
         return False
 
 
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to hold"
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize(
     ("code", "statuses", "printed"),
     [pytest.param(*row[1:], id=row[0]) for row in HARM],
@@ -101,7 +108,7 @@ def test_a_hostile_program_gets_its_verdict_and_harms_nothing(
     assert printed in execution.stdout, execution
     assert SECRET not in execution.stdout + execution.stderr
     assert max(len(execution.stdout), len(execution.stderr)) <= 1 << 16
-    assert execution.seconds < 0.6 + 0.1 + 0.3  # limit, latency, and a loaded machine
+    assert execution.seconds < 10  # the limit is 1.2 s, and the machine may be busy
     assert of_sandbox(sandbox) == set()
     assert sorted(p.name for p in outside.iterdir()) == ["canary"]
     assert (outside / "canary").read_text() == SECRET
@@ -178,7 +185,7 @@ def test_a_pass_matrix_runs_each_test_in_its_own_copy(sandbox):
         tests=("assert add(1, 1) == 2 and n == 1", "assert add(1, 1) == 3", "while True: pass",
                "assert add(2, 2) == 4 and n == 1", "import os; os._exit(0)", "[0] * 10**9"),
         forked=True,
-        seconds=0.2,
+        seconds=1.0,
     )  # fmt: skip
     execution = sandbox.execute(program)
     assert execution.tests == ("ok", "error", "timeout", "ok", "error", "memory")
@@ -226,13 +233,11 @@ def test_a_check_does_not_outlive_its_warm_parent(sandbox):
         code = "import ctypes, time\nctypes.CDLL(None).prctl(1, 0, 0, 0, 0)\ntime.sleep(20)"
         with ThreadPoolExecutor(1) as threads:
             answer = threads.submit(pool.run, code)
-            time.sleep(0.5)
+            until(lambda: of_sandbox(pool))
             alive = of_sandbox(pool)
             pool.close()
             assert isinstance(answer.exception(), SandboxError)
-        time.sleep(0.1)
-        assert alive
-        assert not any(is_running(pid) for pid in alive)
+        until(lambda: not any(is_running(pid) for pid in alive))
 
 
 def test_many_threads_share_a_pool_and_each_gets_its_own_answer(sandbox):
