@@ -44,7 +44,9 @@ def test_people_are_told_the_numbers_and_the_state(run):
     assert "simulated_codet" in said
     assert "<= 0.88" in said
     assert said.rstrip().endswith("holds")
-    assert "1 holds, 0 fails" in run().output
+    listed = run().output
+    assert "1 holds, 0 fails" in listed
+    assert "[/]" not in said + listed  # a style is shown, not written out
 
 
 def test_a_claim_without_its_data_exits_with_2_and_says_what_to_set(run):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.text import Text
 
 from genwright.claims.harness import (
     Recorded,
@@ -149,6 +150,5 @@ def _show(found: Recorded) -> None:
     console.print(_styled(found.state, found.state.value))
 
 
-def _styled(state: ClaimState, text: str) -> str:
-    style = STYLES.get(state)
-    return f"[{style}]{text}[/]" if style else text
+def _styled(state: ClaimState, text: str) -> Text:
+    return Text(text, STYLES.get(state, ""))

@@ -29,15 +29,24 @@ def emit_json(data: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a table; columns whose cells are all numbers stand to the right."""
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    """Return a table; columns whose cells are all numbers stand to the right.
+
+    A cell is shown as it is, never read as markup: [data] is data; a `Text` keeps its style.
+    """
+    cells = [[_cell(cell) for cell in row] for row in rows]
     made = Table(title=title or None, title_justify="left", header_style="bold", box=None)
     for i, name in enumerate(columns):
-        numbers = bool(cells) and all(_is_number(row[i]) for row in cells)
+        numbers = bool(cells) and all(_is_number(row[i].plain) for row in cells)
         made.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
-        made.add_row(*map(Text, row))  # a cell such as [data] is no markup
+        made.add_row(*row)
     return made
+
+
+def _cell(value: Any) -> Text:
+    if isinstance(value, Text):
+        return value
+    return Text("" if value is None else str(value))
 
 
 def _is_number(text: str) -> bool:
