@@ -1,9 +1,13 @@
 """The contest treats every entry alike, records what it found, and writes its page from that."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from genwright.claims import roster
+from genwright.claims.arenas import ring_arena
 from genwright.claims.contest import (
     RATES,
     TUNING_SEED,
@@ -109,3 +113,30 @@ def test_bad_input_is_refused(tmp_path):
         hold(TASK, entry(rates=()), seeds=[1])
     with pytest.raises(InvalidArgument, match="holds no rows"):
         write_page([], tmp_path / "a.md")
+
+
+def test_fill_trains_the_rows_that_a_ledger_lacks_and_no_others(monkeypatch):
+    asked = {"old": [], "new": []}
+    made = [entry(asked[name], name=name) for name in asked]
+    monkeypatch.setattr(roster, "roster", lambda arena: made)
+    arena = SimpleNamespace(task=TASK)
+    monkeypatch.setattr(roster, "ARENAS", {"ring8": lambda: arena})
+    monkeypatch.setattr(roster, "floor_row", lambda arena: hold(TASK, entry(), seeds=[0])[0])
+    told = []
+    with Ledger() as ledger:
+        there = roster.fill(ledger, seeds=1)
+        assert {row.name for row in there} == {"shift", "old", "new"}
+        asked["new"].clear()
+        more = roster.fill(ledger, seeds=2, watch=told.append)
+        assert [row.name for row in more] == ["old", "new"]
+        assert len({(row.name, row.seed) for row in rows(ledger)}) == 5
+        assert [seed for _, _, seed in asked["new"]] == [TUNING_SEED] * 3 + [more[1].seed]
+        assert roster.fill(ledger, seeds=2) == []
+        with pytest.raises(InvalidArgument, match=r"unknown tasks \['ring9'\]"):
+            roster.fill(ledger, tasks=("ring9",))
+    assert told == ["ring8: old", "ring8: new"]
+
+
+def test_each_row_of_the_table_has_its_own_name_and_place():
+    found = roster.roster(ring_arena())
+    assert len({e.name for e in found}) == len({e.order for e in found}) == len(found) == 21

@@ -73,7 +73,7 @@ def ring_arena() -> Arena:
     teacher = DiffusionModel(denoiser=law, batch=4000)
     task = Task(
         name="ring8",
-        budget=1e6,
+        budget=6e6,
         draws=RING_DRAWS,
         classes=None,
         judge=judge_ring,
@@ -109,7 +109,7 @@ def digit_arena(steps: int = 6000) -> Arena:
         raise GenwrightError("the classifier of digits got fewer than 97% right: undecided.")
     task = Task(
         name="digits",
-        budget=5e5,
+        budget=2e6,
         draws=len(digits()),
         classes=torch.as_tensor(digits().labels),
         judge=judge_digits,

@@ -25,6 +25,12 @@ BATCH = 256
 PAIRS_SHARE = 0.3
 """Of the budget that goes into drawing ODE pairs, where an entry needs them."""
 
+SUB_PATHS = (("consistency distillation", "", 30), ("slam", "variance", 40))
+"""Name, sub-path and place of the rows that train along the teacher's path."""
+
+LEVELS = 18
+"""Steps of the solver that those rows train on."""
+
 HEUN = 35
 """Evaluations of Heun's sampler in 18 steps."""
 
@@ -100,6 +106,27 @@ def rectified(arena: Arena, *, slim: bool, name: str, order: int) -> Entry:
         return student(made, size_of(arena.start.net), meter.units)
 
     return Entry(name=name, evaluations=1, uses_data=False, train=train, order=order)
+
+
+def of_pairs(arena: Arena) -> list[Entry]:
+    """Return the rows that learn from ODE pairs."""
+    return [
+        regression(arena),
+        rectified(arena, slim=False, name="reflow, naive distillation", order=24),
+        rectified(arena, slim=True, name="slimflow", order=26),
+    ]
+
+
+def of_paths(arena: Arena, levels: int, rates: Sequence[float] = RATES) -> list[Entry]:
+    """Return consistency distillation without and with sub-paths, at 1, 2 and 4 evaluations."""
+    return [
+        consistency(
+            arena, sub_path=sub_path, levels=levels, draw_steps=steps,
+            name=f"{name}, {steps}", order=order + steps, rates=rates,
+        )
+        for name, sub_path, order in SUB_PATHS
+        for steps in (1, 2, 4)
+    ]  # fmt: skip
 
 
 def consistency(

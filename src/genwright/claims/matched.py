@@ -11,6 +11,7 @@ from genwright.claims.contest import Entry, Student
 from genwright.claims.entries import BATCH, meter_of, student
 from genwright.generators.diffusion.meter import size_of
 from genwright.learning.distillation.matching import Match
+from genwright.learning.distillation.multi_student import MultiStudent
 from genwright.learning.distillation.parts import GanHead
 from genwright.learning.distillation.rules import FDivergence, PseudoHuber, ScoreImplicit, Sid
 
@@ -40,7 +41,15 @@ def matched(arena: Arena, name: str, order: int, **settings: Any) -> Entry:
 def trained(arena: Arena, rate: float, units: float, seed: int, **settings: Any) -> Student:
     """Return the student of one training."""
     meter = meter_of(arena)
-    learner = Match(
+    learner = distiller(arena, rate, units, **settings)
+    made = learner.fit(arena.teacher, arena.data, seed=seed, meter=meter)
+    made = replace(made, batch=arena.teacher.batch)
+    return student(made, size_of(arena.start.net), meter.units)
+
+
+def distiller(arena: Arena, rate: float, units: float, **settings: Any) -> Match:
+    """Return what all entries here distil by."""
+    return Match(
         student=arena.start,
         steps=ENDLESS,
         units=units,
@@ -49,9 +58,6 @@ def trained(arena: Arena, rate: float, units: float, seed: int, **settings: Any)
         fake_rate=FAKE_RATE * rate,
         **settings,
     )
-    made = learner.fit(arena.teacher, arena.data, seed=seed, meter=meter)
-    made = replace(made, batch=arena.teacher.batch)
-    return student(made, size_of(arena.start.net), meter.units)
 
 
 def sim_rule(arena: Arena, c: float = 0.01) -> ScoreImplicit:
@@ -92,3 +98,15 @@ def sid(arena: Arena, alpha: float) -> Entry:
 def sim(arena: Arena) -> Entry:
     """Return the row of SIM."""
     return matched(arena, "sim", 62, rule=sim_rule(arena), fake_per_step=1)
+
+
+def msd(arena: Arena, k: int = 4) -> Entry:
+    """Return the row of `k` students of the teacher's size, each with a part of the classes."""
+
+    def train(rate: float, units: float, seed: int) -> Student:
+        meter = meter_of(arena)
+        match = distiller(arena, rate, units, rule="reverse_kl")
+        made = MultiStudent(match=match, k=k).fit(arena.teacher, seed=seed, meter=meter)
+        return student(made, size_of(arena.start.net), meter.units)
+
+    return Entry(name=f"msd, {k} students", evaluations=1, uses_data=False, train=train, order=58)

@@ -15,7 +15,7 @@ from genwright.learning.distillation.rules import Sid
 
 RATIO = "worst_ratio <= 0.7"
 SMOKE_UNITS = 9 * 256 * 200
-SWEEP_UNITS = 1e6
+SWEEP_UNITS = 2e6
 
 
 def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:

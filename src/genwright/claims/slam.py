@@ -1,18 +1,14 @@
 """Do points between the ends of a solver step (SLAM) help consistency distillation?"""
 
 from statistics import fmean
-from typing import Any
 
 from genwright.claims.arenas import Arena, digit_arena, ring_arena
 from genwright.claims.contest import RATES, Row
-from genwright.claims.entries import consistency, hold_all, teachers
+from genwright.claims.entries import LEVELS, hold_all, of_paths, teachers
 from genwright.core import Cost, Ledger, child_seed
 from genwright.core.claim import Claim, ClaimResult, Scale
 
-WAYS = {"cd": "", "slam": "variance"}
 TITLES = {"cd": "consistency distillation", "slam": "slam"}
-ROWS_LEVELS = 18
-"""N of the rows of the contest."""
 
 
 def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
@@ -23,8 +19,8 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     metrics: dict[str, float] = {}
     spent = 0.0
     for levels in (6,) if smoke else (6, 18, 50):
-        own = ledger if levels == ROWS_LEVELS else None
-        found = _compared(arena, levels, seeds, own, share=0.6 if smoke else 1.0)
+        own = ledger if levels == LEVELS else None
+        found = _compared(arena, levels, seeds, own, share=0.1 if smoke else 1.0)
         spent += sum(row.units for row in found)
         metrics |= _ratios(arena, levels, found)
     name = "kl" if smoke else "fd"
@@ -50,19 +46,8 @@ def _compared(
     arena: Arena, levels: int, seeds: list[int], ledger: Ledger | None, share: float
 ) -> list[Row]:
     """Hold both ways at 1, 2 and 4 evaluations; the contest's rows where there is a ledger."""
-    entries: list[Any] = []
-    rates = RATES if share == 1 else (3e-3,)
-    if ledger is not None:
-        entries += teachers(arena)
-    for place, (way, sub_path) in enumerate(WAYS.items()):
-        for steps in (1, 2, 4):
-            entries.append(
-                consistency(
-                    arena, sub_path=sub_path, levels=levels, draw_steps=steps,
-                    name=f"{TITLES[way]}, {steps}", order=30 + 10 * place + steps,
-                    rates=rates,
-                )
-            )  # fmt: skip
+    entries = [] if ledger is None else teachers(arena)
+    entries += of_paths(arena, levels, RATES if share == 1 else (3e-3,))
     return hold_all(arena, entries, seeds, ledger, share)
 
 
@@ -74,8 +59,8 @@ def _ratios(arena: Arena, levels: int, found: list[Row]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     better: list[float] = []
     for steps in (1, 2, 4):
-        values = {way: by_name[f"{TITLES[way]}, {steps}"] for way in WAYS}
-        for way in WAYS:
+        values = {way: by_name[f"{TITLES[way]}, {steps}"] for way in TITLES}
+        for way in TITLES:
             metrics[f"{short}_{way}_{steps}_N{levels}"] = fmean(values[way])
         metrics[f"{short}_ratio_{steps}_N{levels}"] = fmean(values["slam"]) / fmean(values["cd"])
         if steps > 1:

@@ -9,7 +9,7 @@ import numpy as np
 
 from genwright.claims.arenas import Arena, digit_arena, draws_of, ring_arena
 from genwright.claims.contest import RATES, TUNING_SEED
-from genwright.claims.entries import BATCH, hold_all, meter_of, rectified, regression
+from genwright.claims.entries import BATCH, hold_all, meter_of, of_pairs
 from genwright.core import Cost, Ledger, child_seed
 from genwright.core.claim import Claim, ClaimResult, Scale
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
@@ -30,7 +30,7 @@ ARMS = {
 }
 """Name -> (share of the steps that anneal, whether distillation is guided)."""
 
-UNITS: Mapping[Scale, float] = {"smoke": 0.15e6, "full": 0.3e6}
+UNITS: Mapping[Scale, float] = {"smoke": 0.15e6, "full": 1e6}
 """Train units of one arm on one seed, the drawing of pairs apart."""
 
 PAIRS: Mapping[Scale, int] = {"smoke": 2000, "full": 20_000}
@@ -148,12 +148,7 @@ def _rows(arena: Arena, seed: int, ledger: Ledger | None) -> None:
     """Hold the contest's entries that learn from pairs, with students as large as the teacher."""
     if ledger is None:
         return
-    entries = [
-        regression(arena),
-        rectified(arena, slim=False, name="reflow, naive distillation", order=24),
-        rectified(arena, slim=True, name="slimflow", order=26),
-    ]
-    hold_all(arena, entries, [child_seed(seed, i) % 2**31 for i in range(3)], ledger)
+    hold_all(arena, of_pairs(arena), [child_seed(seed, i) % 2**31 for i in range(3)], ledger)
 
 
 CLAIM = Claim(
