@@ -12,6 +12,7 @@ import numpy as np
 from genwright.claims.data import data_file
 from genwright.core import Chunk, Cost, Ledger, Samples, Task, child_seed, solve
 from genwright.core.claim import Claim, ClaimResult, Scale
+from genwright.generators.language.loading import unload
 from genwright.generators.language.local import LocalLM
 from genwright.learning.supervised import Supervised
 from genwright.search.repeated_sampling import RepeatedSampling
@@ -64,6 +65,7 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
             with tempfile.TemporaryDirectory() as folder:
                 tuned = _tuned(model, passages[:kept], folder, here)
                 found = _lipogram(tuned, held, draws, texts, here, book)
+                unload(tuned.model)  # or every seed's model stays in memory
             runs[-1] |= {f"tuned_{name}": value for name, value in found.items()}
     metrics = {name: float(np.mean([found[name] for found in runs])) for name in runs[0]}
     metrics["filtered_with_e"] = metrics.pop("base_filtered_with_e")
