@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from genwright.cli.output import progress_console
 from genwright.core import Outcome
-from genwright.core.runner import Event
+from genwright.core.attempt import Event
 
 
 class Stages:

@@ -1,5 +1,6 @@
 """The vocabulary of genwright, and the machinery that every room shares."""
 
+from genwright.core.attempt import Event, RunResult
 from genwright.core.cost import AMOUNTS, Budget, Cost
 from genwright.core.errors import (
     ConstraintError,
@@ -40,7 +41,7 @@ from genwright.core.protocols import (
 )
 from genwright.core.registry import MethodInfo, build, describe, find, method, methods, problems
 from genwright.core.run import Item, Run, RunState
-from genwright.core.runner import Event, RunInterrupted, RunResult, solve
+from genwright.core.runner import RunInterrupted, solve
 from genwright.core.samples import Sample, Samples, T
 from genwright.core.seeding import child_seed, uniform
 from genwright.core.task import Outcome, Stop, Task
