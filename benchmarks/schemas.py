@@ -36,13 +36,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from schema_engines import Engine, ours, outlines, xgrammar
 from transformers import AutoTokenizer
+from written import add_options, write
 
 from genwright.core import Samples
 from genwright.generators.language.embedded import EMBEDDED, resolve
 from genwright.generators.language.tokens import vocabulary
 from genwright.verifiers.json_schema import JsonSchemaValid
 
-RESULTS = Path(__file__).parent / "results"
 GIBIBYTES = 4
 LONGEST = 600
 """Longer documents, in tokens, are left out."""
@@ -332,14 +332,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--schemas", type=int, default=10_000, help="the most of each part")
     parser.add_argument("--seconds", type=float, default=15.0, help="processor time for one schema")
-    parser.add_argument("--folder", type=Path, default=RESULTS, help="where results go")
-    parser.add_argument("--json", action="store_true")
+    add_options(parser)
     args = parser.parse_args()
     result = measure(args)
-    args.folder.mkdir(parents=True, exist_ok=True)
-    (args.folder / "schemas.json").write_text(json.dumps(result, indent=1) + "\n")
-    (args.folder / "schemas.md").write_text(markdown(result))
-    print(json.dumps(result) if args.json else markdown(result))
+    write(args, "schemas", result, markdown(result))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from schema_engines import Engine, ours, outlines, xgrammar
+from written import add_options, write
 
 from genwright.core import GenwrightError
 from genwright.generators.language.local import LocalLM
@@ -35,7 +36,6 @@ from genwright.generators.language.request import Request
 from genwright.generators.language.sampling import Sampling
 from genwright.steering.json_schema import JsonSchema
 
-RESULTS = Path(__file__).parent / "results"
 OWN: list[Any] = [
     {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
     {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 8},
@@ -206,14 +206,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tokens", type=int, default=96, help="the most tokens of a document")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--folder", type=Path, default=RESULTS, help="where results go")
-    parser.add_argument("--json", action="store_true")
+    add_options(parser)
     args = parser.parse_args()
     result = measure(args)
-    args.folder.mkdir(parents=True, exist_ok=True)
-    (args.folder / "steering.json").write_text(json.dumps(result, indent=1) + "\n")
-    (args.folder / "steering.md").write_text(table(result))
-    print(json.dumps(result) if args.json else table(result))
+    write(args, "steering", result, table(result))
 
 
 if __name__ == "__main__":

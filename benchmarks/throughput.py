@@ -22,8 +22,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from contenders import CONTENDERS, start
+from written import add_options, write
 
-RESULTS = Path(__file__).parent / "results"
 SECONDS, RUNS = 6.0, 3
 CLOCK = "cpu counts processor seconds: for one thread on a machine that others use"
 
@@ -225,9 +225,8 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=32, help="new tokens of every draw")
     parser.add_argument("--model", default="", help="a folder; the embedded model if not given")
     parser.add_argument("--peer-python", default="", help="the Python that has the peers")
-    parser.add_argument("--folder", type=Path, default=RESULTS, help="where results go")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help=CLOCK)
-    parser.add_argument("--json", action="store_true")
+    add_options(parser)
     parser.add_argument("--job", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
@@ -242,11 +241,8 @@ def main() -> None:
     args.n = [int(n) for n in args.n.split(",")]
     args.peers = [name for name in args.peers.split(",") if name]
     result = measure(args)
-    args.folder.mkdir(parents=True, exist_ok=True)
-    (args.folder / "throughput.json").write_text(json.dumps(result, indent=1) + "\n")
-    (args.folder / "throughput.md").write_text(table(result))
+    write(args, "throughput", result, table(result))
     plot(result, args.folder / "throughput.svg")
-    print(json.dumps(result) if args.json else table(result))
 
 
 if __name__ == "__main__":
