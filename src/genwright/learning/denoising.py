@@ -10,25 +10,30 @@ Ho & Salimans 2022, arXiv:2207.12598 (dropping the class). Ours: the mean over a
 that a learning rate keeps its meaning across sizes; the gradient is clipped.
 """
 
-from contextlib import nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genwright.core import InvalidArgument, child_seed, codec, describe, method
-from genwright.generators.diffusion.denoiser import Denoise, Denoiser
+from genwright.core import InvalidArgument, child_seed, method
+from genwright.generators.diffusion.denoiser import Denoise
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
-from genwright.generators.diffusion.meter import Meter
+from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch, Gaussian, Levels, LogNormal, Noise
-from genwright.generators.diffusion.stored import load, save
-from genwright.learning.checkpoint import drop_checkpoint, read_state, write_state
-from genwright.learning.descent import descend, rate_at
+from genwright.learning.course import (
+    Course,
+    Losses,
+    brought,
+    expect_settings,
+    finished,
+    identity_of,
+    kept,
+    trainable,
+    weights_of,
+)
 from genwright.learning.examples import source_of
-from genwright.learning.training import Watch, expect_finite, follow, train
+from genwright.learning.training import Watch
 
 WEIGHTS = ("edm", "one")
 
@@ -74,15 +79,12 @@ class DenoisingLearner:
     save_every: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "save_every"):
-            if getattr(self, name) < 1:
-                raise InvalidArgument(f"DenoisingLearner: {name} must be 1 or more.")
-        if not self.learning_rate > 0 or not self.clip > 0 or self.warmup < 0:
+        expect_settings(self)
+        if not self.clip > 0 or not 0 <= self.drop <= 1:
             raise InvalidArgument(
-                "DenoisingLearner: learning_rate and clip must be above 0, warmup 0 or more."
+                "DenoisingLearner: clip must be above 0 and drop in [0, 1], got "
+                f"{self.clip} and {self.drop}."
             )
-        if not 0 <= self.ema < 1 or not 0 <= self.drop <= 1:
-            raise InvalidArgument("DenoisingLearner: ema must be in [0, 1), drop in [0, 1].")
         if self.weight not in WEIGHTS or self.dtype not in ("float32", "bfloat16"):
             raise InvalidArgument(
                 f"DenoisingLearner: weight must be one of {', '.join(WEIGHTS)} and dtype float32 "
@@ -113,54 +115,36 @@ class DenoisingLearner:
         """
         start = trainable(generator.denoiser)
         source = source_of(data, start.shape, start.classes)
-        settings = {k: v for k, v in describe(self).items() if k not in ("folder", "save_every")}
-        told = [settings, weights_of(start), source.identity, weights_of(self.target), seed]
-        identity = codec.digest(codec.dumps(told, canonical=True, lossy=True))
-        if self.folder and read_state(Path(self.folder)).get("identity") == identity:
-            return replace(generator, denoiser=self.folder)  # an earlier call finished it
-        net, average = deepcopy(start.net).train().requires_grad_(True), deepcopy(start.net)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        net.to(device)
-        average.to(device).requires_grad_(False)
-        denoise = replace(start, net=net)
+        told = [weights_of(start), source.identity, weights_of(self.target), seed]
+        identity = identity_of(self, *told)
+        if finished(self.folder, identity):
+            return replace(generator, denoiser=self.folder)
+        course = Course(start.net, fused=True)
+        denoise = replace(start, net=course.net)
         noise = self.noise or generator.noise or Gaussian()
         levels = self.sigmas or LogNormal()
-        weights = list(net.parameters())
-        optimizer = torch.optim.AdamW(weights, lr=self.learning_rate, weight_decay=0.0, fused=True)
-        mixed = torch.autocast(device, torch.bfloat16, enabled=self.dtype == "bfloat16")
+        device, mixed = course.device.type, self.dtype == "bfloat16"
 
-        def step(i: int) -> dict[str, float]:
+        def losses(i: int) -> Losses:
             rng = Batch(seed, "step", i)
             x_0, cond = source.batch(self.batch, rng)
             sigma = levels.sample(self.batch, rng).float()
             x = x_0 + noise.sample(x_0.shape, sigma, rng)
             if cond is not None and self.drop and bool(rng.uniform(1) < self.drop):
                 cond = None  # a whole batch at a time: a network takes a class for all rows or none
-            x_0, x, sigma = x_0.to(device), x.to(device), sigma.to(device)
-            cond = None if cond is None else cond.to(device)
-            if self.target is not None:
+            x_0, x, sigma, cond = course.here(x_0, x, sigma, cond)
+            if target is not None:
                 with torch.no_grad():
-                    x_0 = self.target(x, sigma, cond)
-            with mixed:
-                losses = denoising_loss(denoise, x_0, x, sigma, cond, self.weight)
-            expect_finite(losses, sigma, "denoising loss")
-            rate = rate_at(i, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
-            loss = descend(losses.mean(), weights, optimizer, step=i, rate=rate, clip=self.clip)
-            follow(average, net, i, self.ema)
-            return {"loss": loss}
+                    x_0 = target(x, sigma, cond)
+            with torch.autocast(device, torch.bfloat16, enabled=mixed):
+                return Losses(denoising_loss(denoise, x_0, x, sigma, cond, self.weight), sigma)
 
-        with meter.watching(net) if meter else nullcontext():
-            parts = {"net": net, "average": average, "optimizer": optimizer}
-            train(
-                step,
-                parts if meter is None else parts | {"meter": meter},
-                steps=self.steps,
-                identity=identity,
-                folder=self.folder,
-                save_every=self.save_every,
-                watch=watch,
-            )
-        found = replace(start, net=average.eval())
+        with metered(meter, brought(self.target), course.net) as target:
+            course.run(
+                self, losses, identity=identity, what="denoising loss", watch=watch, meter=meter,
+                clip=self.clip,
+            )  # fmt: skip
+        found = replace(start, net=course.average)
         return replace(generator, denoiser=kept(found, self.folder, identity))
 
 
@@ -192,41 +176,6 @@ def denoising_loss(
 def sigma_data_of(denoise: Any) -> float:
     """Return the standard deviation of data that a denoiser was made for; 1 if it tells none."""
     return float(getattr(getattr(denoise, "precondition", None), "sigma_data", 1.0))
-
-
-def trainable(denoiser: Any) -> Denoiser:
-    """Return a denoiser with weights, read from its folder where it is one.
-
-    Raises:
-        InvalidArgument: an exact or a guided one.
-        ModelNotFound: a folder without one.
-    """
-    found = load(denoiser) if isinstance(denoiser, str) else denoiser
-    if not isinstance(found, Denoiser):
-        raise InvalidArgument(
-            f"only a Denoiser has weights to train, got a {type(found).__name__}."
-        )
-    return found
-
-
-def weights_of(denoiser: Any) -> str:
-    """Name what a denoiser is: its settings and its weights."""
-    if denoiser is None:
-        return ""
-    if not isinstance(denoiser, Denoiser):
-        return codec.dumps(describe(denoiser), canonical=True, lossy=True)
-    told = [denoiser.precondition, denoiser.path, getattr(denoiser.net, "settings", None)]
-    return codec.digest([told, [w.detach().cpu() for w in denoiser.net.state_dict().values()]])
-
-
-def kept(denoiser: Denoiser, folder: str, identity: str) -> str | Denoiser:
-    """Save a trained denoiser where there is a folder for it, and return what a generator takes."""
-    if not folder:
-        return denoiser
-    save(denoiser, folder)
-    write_state(Path(folder), {"identity": identity})
-    drop_checkpoint(Path(folder))
-    return folder
 
 
 def untrained(net: Any, *, seed: int) -> Any:

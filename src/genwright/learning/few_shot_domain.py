@@ -18,22 +18,28 @@ along a cosine.
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from genwright.core import InvalidArgument, codec, describe, method
+from genwright.core import InvalidArgument, method
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
-from genwright.generators.diffusion.meter import Meter
+from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch, Gaussian, LogNormal
-from genwright.learning.checkpoint import read_state
-from genwright.learning.denoising import denoising_loss, kept, trainable, weights_of
-from genwright.learning.descent import descend, rate_at
-from genwright.learning.distillation.metered import metered
+from genwright.learning.course import (
+    Course,
+    Losses,
+    expect_settings,
+    finished,
+    identity_of,
+    kept,
+    trainable,
+    weights_of,
+)
+from genwright.learning.denoising import denoising_loss
 from genwright.learning.examples import source_of
-from genwright.learning.training import Watch, expect_finite, follow, train
+from genwright.learning.training import Watch
 
 
 @method(paper="arXiv:2306.14153")
@@ -74,6 +80,7 @@ class DomainStudio:
     save_every: int = 500
 
     def __post_init__(self) -> None:
+        expect_settings(self)
         if self.group < 3 or self.batch < 1 or self.batch % self.group:
             raise InvalidArgument(
                 "DomainStudio: group must be 3 or more and divide batch, got "
@@ -81,12 +88,6 @@ class DomainStudio:
             )
         if min(self.pairwise, self.hf_pairwise, self.hf_mse, self.most_noise) < 0:
             raise InvalidArgument("DomainStudio: weights and most_noise must be 0 or more.")
-        if min(self.steps, self.save_every) < 1 or self.warmup < 0:
-            raise InvalidArgument(
-                "DomainStudio: steps and save_every must be 1 or more, warmup 0 or more."
-            )
-        if not self.learning_rate > 0 or not 0 <= self.ema < 1:
-            raise InvalidArgument("DomainStudio: learning_rate must be above 0, ema in [0, 1).")
 
     def fit(
         self,
@@ -117,45 +118,27 @@ class DomainStudio:
             raise InvalidArgument(
                 f"DomainStudio: needs pictures of even height and width, got {start.shape}."
             )
-        plain = replace(self, folder="", save_every=500)
-        told = [describe(plain), weights_of(start), source.identity, seed]
-        identity = codec.digest(codec.dumps(told, canonical=True, lossy=True))
-        if self.folder and read_state(Path(self.folder)).get("identity") == identity:
+        identity = identity_of(self, weights_of(start), source.identity, seed)
+        if finished(self.folder, identity):
             return replace(generator, denoiser=self.folder)
-        net = deepcopy(start.net).train().requires_grad_(True)
-        average = deepcopy(net).requires_grad_(False)
-        adapted = replace(start, net=net)
-        frozen = replace(start, net=deepcopy(start.net).eval().requires_grad_(False))
-        weights = list(net.parameters())
-        optimizer = torch.optim.AdamW(weights, lr=self.learning_rate, weight_decay=0.0)
+        course = Course(start.net)
+        adapted = replace(start, net=course.net)
+        frozen = replace(adapted, net=deepcopy(course.net).eval().requires_grad_(False))
 
-        def step(i: int) -> dict[str, float]:
+        def losses(i: int) -> Losses:
             rng = Batch(seed, "step", i)
-            x_0, cond = source.batch(self.batch, rng)
-            sigma = LogNormal().sample(self.batch, rng).float()
+            x_0, cond = course.here(*source.batch(self.batch, rng))
+            sigma = LogNormal().sample(self.batch, rng).to(x_0)
             x = x_0 + Gaussian().sample(x_0.shape, sigma, rng)
             base = denoising_loss(adapted, x_0, x, sigma, cond)
-            expect_finite(base, sigma, "denoising loss")
-            parts = self._kept_alike(adapted, known, x_0, x, sigma, cond)
-            loss = base.mean() + parts.whole + parts.details + parts.error
-            rate = rate_at(i, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
-            value = descend(loss, weights, optimizer, step=i, rate=rate)
-            follow(average, net, i, self.ema)
-            named = {f"loss of {k}": v.item() for k, v in parts._asdict().items()}
-            return {"loss": value, **named}
+            terms = self._kept_alike(adapted, known, x_0, x, sigma, cond)
+            return Losses(base, sigma, terms)
 
-        with metered(meter, frozen, net) as known:
-            state: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
-            train(
-                step,
-                state if meter is None else state | {"meter": meter},
-                steps=self.steps,
-                identity=identity,
-                folder=self.folder,
-                save_every=self.save_every,
-                watch=watch,
+        with metered(meter, frozen, course.net) as known:
+            course.run(
+                self, losses, identity=identity, what="denoising loss", watch=watch, meter=meter
             )
-        found = replace(start, net=average.eval())
+        found = replace(start, net=course.average)
         return replace(generator, denoiser=kept(found, self.folder, identity))
 
     def _kept_alike(
@@ -166,11 +149,12 @@ class DomainStudio:
         x: Tensor,
         sigma: Tensor,
         cond: Tensor | None,
-    ) -> "Parts":
+    ) -> dict[str, Tensor]:
         """Return the weighted terms beside the base loss; those of weight 0 cost nothing."""
         zero = x_0.new_zeros(())
+        names = ("loss of whole", "loss of details", "loss of error")
         if not (self.pairwise or self.hf_pairwise or self.hf_mse):
-            return Parts(zero, zero, zero)
+            return dict.fromkeys(names, zero)
         said = adapted(x, sigma, cond)
         details = high_frequencies(said)
         error = (details - high_frequencies(x_0)).square().mean() if self.hf_mse else zero
@@ -181,15 +165,8 @@ class DomainStudio:
             near = sigma <= self.most_noise
             whole = pairwise_loss(said, wanted, self.group, near)
             fine = pairwise_loss(details, high_frequencies(wanted), self.group, near)
-        return Parts(self.pairwise * whole, self.hf_pairwise * fine, self.hf_mse * error)
-
-
-class Parts(NamedTuple):
-    """The weighted terms beside the base loss."""
-
-    whole: Tensor
-    details: Tensor
-    error: Tensor
+        weighted = (self.pairwise * whole, self.hf_pairwise * fine, self.hf_mse * error)
+        return dict(zip(names, weighted, strict=True))
 
 
 def pairwise_loss(

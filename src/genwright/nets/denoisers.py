@@ -35,6 +35,7 @@ class Condition(nn.Module):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
+        self.width = width
         # c_noise spans about [-2, 1.1]: from a turn in 25 of its units to one in a thirtieth
         self.register_buffer("rates", torch.exp(torch.linspace(-1.4, 5.3, FREQUENCIES)))
         self.map = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU())

@@ -14,6 +14,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from genwright.core import InvalidArgument
+from genwright.nets.denoisers import Condition
+
 FREQUENCIES = 8
 
 
@@ -22,16 +25,24 @@ class SubPathNet(nn.Module):
 
     Args:
         net: whose `condition` turns noise and class into features; it is part of this network.
-        width: of those features.
+
+    Raises:
+        InvalidArgument: a network without one.
     """
 
-    def __init__(self, net: nn.Module, width: int) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
+        condition = getattr(net, "condition", None)
+        if not isinstance(condition, Condition):
+            raise InvalidArgument(
+                f"SubPathNet: a {type(net).__name__} has no condition that could be told a place; "
+                "networks of nets.denoisers do."
+            )
         self.net = net
         self.rates: Tensor
         rates = torch.exp(torch.linspace(math.log(0.1), math.log(3.0), FREQUENCIES))
         self.register_buffer("rates", rates)
-        self.told = nn.Linear(2 * FREQUENCIES, width, bias=False)
+        self.told = nn.Linear(2 * FREQUENCIES, condition.width, bias=False)
         nn.init.zeros_(self.told.weight)
 
     def forward(self, x: Tensor, c_noise: Tensor, gamma: Tensor, cond: Tensor | None) -> Tensor:

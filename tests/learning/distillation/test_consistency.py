@@ -152,7 +152,7 @@ def test_the_student_changes_nothing_at_the_lowest_level():
 
 def test_a_sub_path_network_at_its_end_is_the_network_inside():
     inside = small(width=12)
-    net = SubPathNet(inside.net, 12)
+    net = SubPathNet(inside.net)
     torch.nn.init.normal_(net.told.weight)
     for block in inside.net.blocks:  # which ignores its condition as it begins
         torch.nn.init.normal_(block.told.weight)
@@ -185,8 +185,7 @@ def test_units_are_counted():
     """Per draw: the teacher one, the student two (its weights learn), the average one."""
     student = small()
     learner = ConsistencyDistiller(steps=3, batch=10, levels=4, student=student, sub_path="linear")
-    width = 16
-    inner = SubPathNet(small().net, width)
+    inner = SubPathNet(small().net)
     meter = Meter(size_of(inner))
     learner.fit(DiffusionModel(denoiser=ONE), ONE, seed=0, meter=meter)
     assert meter.units == 3 * 10 * 4
@@ -235,7 +234,7 @@ def test_few_steps_begin_at_the_top_and_are_spaced_along_the_ladder():
         ({"sub_path": "curve"}, "sub_path must be"),
         ({"skip": 19}, "at most levels"),
         ({"lo": 3.0, "hi": 2.0}, "lo < hi"),
-        ({"ema": 1.0}, "ema in"),
+        ({"ema": 1.0}, "ema must be in"),
     ],
     ids=["levels", "sub_path", "skip", "lo", "ema"],
 )

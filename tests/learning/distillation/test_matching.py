@@ -15,7 +15,8 @@ from genwright.generators.diffusion.exact import GaussianMixture
 from genwright.generators.diffusion.meter import Meter
 from genwright.generators.diffusion.noise import LogNormal
 from genwright.generators.diffusion.precondition import Edm
-from genwright.learning.denoising import DenoisingLearner, untrained, weights_of
+from genwright.learning.course import weights_of
+from genwright.learning.denoising import DenoisingLearner, untrained
 from genwright.learning.distillation.matching import Match
 from genwright.learning.distillation.parts import GanHead, Regression, Stream
 from genwright.learning.distillation.rules import FDivergence, ScoreImplicit, Sid
@@ -286,7 +287,7 @@ def test_a_loss_that_is_not_finite_says_which(tmp_path):
     [
         ({"steps": 0}, "steps must be 1"),
         ({"clip": 0.0}, "clip must be above 0"),
-        ({"ema": 1.0}, "ema in"),
+        ({"ema": 1.0}, "ema must be in"),
         ({"rule": "f_divergence"}, "head=GanHead"),
         ({"rule": None}, "needs pairs"),
         ({"rule": "nothing"}, "no rule is called"),

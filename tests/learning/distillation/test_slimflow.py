@@ -30,6 +30,7 @@ from genwright.learning.distillation.slimflow import (
     PairDistiller,
     SlimFlow,
     distance_of,
+    eye_of,
     guided_target,
 )
 from genwright.nets.denoisers import ResMLP
@@ -221,7 +222,7 @@ def test_the_guide_is_asked_in_training_only_where_there_is_one():
 
 def test_distance_in_features_sees_more_than_pixels():
     a = torch.rand(3, 1, 8, 8)
-    plain, both = distance_of(None), distance_of(Features(FeatureNet(1, 8, 10), 1.0, 1))
+    plain, both = distance_of(None), distance_of(eye_of(Features(FeatureNet(1, 8, 10), 1.0, 1)))
     assert torch.allclose(plain(a, a + 0.5), torch.full((3,), 0.25))
     assert (both(a, a + 0.5) > plain(a, a + 0.5)).all()
     assert torch.equal(both(a, a), torch.zeros(3))
@@ -232,7 +233,7 @@ def test_bad_input_is_refused():
         Reflow(anneal=2.0)
     with pytest.raises(InvalidArgument, match="t_low <= t_high"):
         PairDistiller(t_low=0.9)
-    with pytest.raises(InvalidArgument, match="steps, batch"):
+    with pytest.raises(InvalidArgument, match="steps must be 1"):
         Reflow(steps=0)
     with pytest.raises(InvalidArgument, match="learning_rate"):
         PairDistiller(learning_rate=0)

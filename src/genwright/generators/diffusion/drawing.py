@@ -80,6 +80,11 @@ def class_of(prompt: Any, classes: int) -> int | None:
     return int(prompt)
 
 
+def device() -> torch.device:
+    """Return where networks should compute: on the GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def device_of(denoise: Any) -> torch.device:
     """Return where a denoiser computes: where its network is, else the processor."""
     while hasattr(denoise, "denoiser"):

@@ -84,6 +84,30 @@ class Meter:
         return seen
 
 
+@contextmanager
+def metered(meter: Meter | None, teacher: Any, *networks: nn.Module) -> Generator[Any]:
+    """Count the forward passes of a teacher and of networks while the block runs.
+
+    Args:
+        meter: what counts; None counts nothing.
+        teacher: a denoiser, or None; an exact one counts as the meter's reference.
+        networks: modules.
+
+    Yields:
+        the teacher to call within the block.
+    """
+    if meter is None:
+        yield teacher
+        return
+    inner = teacher
+    while hasattr(inner, "denoiser"):
+        inner = inner.denoiser
+    net = getattr(inner, "net", None)
+    watched = networks if net is None else (*networks, net)
+    with meter.watching(*watched):
+        yield teacher if teacher is None or net is not None else meter.counted(teacher)
+
+
 def size_of(module: nn.Module) -> int:
     """Return how many parameters a module has, trained ones and frozen ones."""
     return sum(p.numel() for p in module.parameters())

@@ -9,11 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from genwright.core import InvalidArgument, ModelNotFound, TrainingError, codec
 from genwright.generators.diffusion.denoiser import Denoise, Denoiser
+from genwright.generators.diffusion.drawing import device
 
 SPEC, WEIGHTS = "denoiser.json", "weights.safetensors"
 
@@ -91,5 +91,5 @@ def _folder(place: str | Path) -> Path:
 def _opened(place: str, changed: int) -> Denoiser:
     """`changed` is part of the key: a folder trained anew is read anew."""
     found = load(place)
-    found.net.to("cuda" if torch.cuda.is_available() else "cpu")
+    found.net.to(device())
     return found

@@ -16,29 +16,35 @@ which is where the teacher's weights already fit (it is told sigma_gamma and gam
 follows); the learning rate falls along a cosine.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from genwright.core import InvalidArgument, codec, describe, method
+from genwright.core import InvalidArgument, method
 from genwright.generators.diffusion.denoiser import Denoiser, Guided
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
-from genwright.generators.diffusion.meter import Meter
+from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch, Gaussian
 from genwright.generators.diffusion.path import VE, wide
 from genwright.generators.diffusion.precondition import Boundary
 from genwright.generators.diffusion.samplers import karras
 from genwright.generators.diffusion.stored import opened
-from genwright.learning.checkpoint import read_state
-from genwright.learning.denoising import kept, sigma_data_of, trainable, weights_of
-from genwright.learning.descent import descend, rate_at
-from genwright.learning.distillation.metered import metered
+from genwright.learning.course import (
+    Course,
+    Losses,
+    brought,
+    expect_settings,
+    finished,
+    identity_of,
+    kept,
+    trainable,
+    weights_of,
+)
+from genwright.learning.denoising import sigma_data_of
 from genwright.learning.examples import source_of
-from genwright.learning.training import Watch, expect_finite, follow, train
+from genwright.learning.training import Watch
 from genwright.nets.sub_path import SubPathNet
 
 SUB_PATHS = ("", "variance", "linear")
@@ -91,17 +97,19 @@ class ConsistencyDistiller:
     save_every: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "levels", "skip", "draw_steps", "save_every"):
+        expect_settings(self)
+        for name in ("levels", "skip", "draw_steps"):
             if getattr(self, name) < 1:
                 raise InvalidArgument(f"ConsistencyDistiller: {name} must be 1 or more.")
-        if not (self.learning_rate > 0 and self.huber > 0 and 0 < self.lo < self.hi):
+        if not (self.huber > 0 and 0 < self.lo < self.hi):
             raise InvalidArgument(
-                "ConsistencyDistiller: learning_rate and huber must be above 0, and 0 < lo < hi."
+                "ConsistencyDistiller: huber must be above 0, and 0 < lo < hi; got "
+                f"{self.huber}, {self.lo} and {self.hi}."
             )
-        if self.sub_path not in SUB_PATHS or not 0 <= self.ema < 1 or self.warmup < 0:
+        if self.sub_path not in SUB_PATHS:
             raise InvalidArgument(
-                "ConsistencyDistiller: sub_path must be 'variance', 'linear' or '', ema in [0, 1), "
-                f"warmup 0 or more; got {self.sub_path!r}, {self.ema}, {self.warmup}."
+                "ConsistencyDistiller: sub_path must be 'variance', 'linear' or '', got "
+                f"{self.sub_path!r}."
             )
         if self.skip > self.levels or self.draw_steps > self.levels:
             raise InvalidArgument(
@@ -134,51 +142,34 @@ class ConsistencyDistiller:
             InvalidArgument: no student to start from, or data that does not fit.
             TrainingError: a loss that is not finite; a checkpoint of another configuration.
         """
-        teacher = opened(generator.denoiser)
+        teacher = brought(opened(generator.denoiser))
         start = trainable(self.student if self.student is not None else generator.denoiser)
         source = source_of(data, start.shape, start.classes)
-        plain = replace(self, folder="", save_every=500, student=None)
-        told = [describe(plain), weights_of(start), weights_of(teacher), source.identity, seed]
-        identity = codec.digest(codec.dumps(told, canonical=True, lossy=True))
-        if self.folder and read_state(Path(self.folder)).get("identity") == identity:
+        told = [weights_of(start), weights_of(teacher), source.identity, seed]
+        identity = identity_of(self, *told, without=("student",))
+        if finished(self.folder, identity):
             return self._drawing(generator, self.folder)
-        sigma_data = sigma_data_of(start)
-        reading = Boundary(sigma_data=sigma_data, sigma_min=self.lo)
+        reading = Boundary(sigma_data=sigma_data_of(start), sigma_min=self.lo)
         guided = Guided(teacher, self.guidance) if self.guidance != 1 else teacher
-        width = start.net.condition.map[0].out_features  # pyright: ignore
-        net = SubPathNet(deepcopy(start.net), width).train().requires_grad_(True)
-        average = deepcopy(net).requires_grad_(False)
-        weights = list(net.parameters())
-        optimizer = torch.optim.AdamW(weights, lr=self.learning_rate, weight_decay=0.0)
-        levels = self.ladder()
+        course = Course(SubPathNet(start.net))
+        levels = self.ladder().to(course.device)
 
-        def step(i: int) -> dict[str, float]:
+        def losses(i: int) -> Losses:
             rng = Batch(seed, "step", i)
-            x_0, cond = source.batch(self.batch, rng)
+            x_0, cond = course.here(*source.batch(self.batch, rng))
             ends = chord(taught, x_0, cond, levels, self.skip, rng)
-            gamma = rng.uniform(self.batch).float() if self.sub_path else torch.ones(self.batch)
-            losses = sub_path_loss(
-                _Read(net, reading), _Read(average, reading), ends, gamma, cond,
+            gamma = rng.uniform(self.batch).to(x_0) if self.sub_path else torch.ones_like(ends.high)
+            found = sub_path_loss(
+                _Read(course.net, reading), _Read(course.average, reading), ends, gamma, cond,
                 inner=self.sub_path, huber=self.huber,
             )  # fmt: skip
-            expect_finite(losses, ends.high, "consistency loss")
-            rate = rate_at(i, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
-            loss = descend(losses.mean(), weights, optimizer, step=i, rate=rate)
-            follow(average, net, i, self.ema)
-            return {"loss": loss}
+            return Losses(found, ends.high)
 
-        with metered(meter, guided, net, average) as taught:
-            parts = {"net": net, "average": average, "optimizer": optimizer}
-            train(
-                step,
-                parts if meter is None else parts | {"meter": meter},
-                steps=self.steps,
-                identity=identity,
-                folder=self.folder,
-                save_every=self.save_every,
-                watch=watch,
+        with metered(meter, guided, course.net, course.average) as taught:
+            course.run(
+                self, losses, identity=identity, what="consistency loss", watch=watch, meter=meter
             )
-        found = Denoiser(average.net.eval(), reading)
+        found = Denoiser(course.average.net, reading)  # pyright: ignore[reportArgumentType]
         return self._drawing(generator, kept(found, self.folder, identity))
 
     def ladder(self) -> Tensor:
@@ -241,7 +232,7 @@ def chord(
         skip: how many levels a step goes down, or to the lowest.
         rng: of levels and noise.
     """
-    n = 1 + rng.integers(len(levels) - 1, len(x_0))
+    n = (1 + rng.integers(len(levels) - 1, len(x_0))).to(levels.device)
     high, low = levels[n], levels[(n - skip).clamp(min=0)]
     x_high = x_0 + Gaussian().sample(x_0.shape, high, rng)
     slope = (x_high - teacher(x_high, high, cond)) / wide(high, x_0)

@@ -20,27 +20,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from genwright.core import InvalidArgument, child_seed, codec, describe, method
+from genwright.core import InvalidArgument, child_seed, method
 from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
+from genwright.generators.diffusion.drawing import device
 from genwright.generators.diffusion.meter import Meter, size_of
 from genwright.generators.diffusion.noise import Batch, Gaussian, KarrasUniform, Levels, LogNormal
 from genwright.generators.diffusion.one_step import OneStep
 from genwright.generators.diffusion.stored import opened
-from genwright.learning.checkpoint import read_state
-from genwright.learning.denoising import (
-    denoising_loss,
+from genwright.learning.course import (
+    expect_settings,
+    finished,
+    identity_of,
     kept,
     trainable,
     weights_of,
 )
+from genwright.learning.denoising import denoising_loss
 from genwright.learning.descent import descend
 from genwright.learning.distillation.pairs import Pairs, ode_pairs
 from genwright.learning.distillation.parts import GanHead, Regression, Stream
@@ -109,15 +111,11 @@ class Match:
     save_every: int = 200
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "fake_per_step", "save_every"):
-            if getattr(self, name) < 1:
-                raise InvalidArgument(f"Match: {name} must be 1 or more.")
-        if not min(self.sigma_init, self.learning_rate, self.fake_rate or 1.0, self.clip) > 0:
-            raise InvalidArgument(
-                "Match: sigma_init, learning_rate, fake_rate and clip must be above 0."
-            )
-        if not self.units >= 0 or not 0 <= self.ema < 1:
-            raise InvalidArgument("Match: units must be 0 or more, ema in [0, 1).")
+        expect_settings(self)
+        if self.fake_per_step < 1 or not self.units >= 0:
+            raise InvalidArgument("Match: fake_per_step must be 1 or more, units 0 or more.")
+        if not min(self.sigma_init, self.fake_rate or 1.0, self.clip) > 0:
+            raise InvalidArgument("Match: sigma_init, fake_rate and clip must be above 0.")
         rule = None if self.rule is None else rule_of(self.rule)
         if rule is None and self.pairs is None:
             raise InvalidArgument("Match: without a rule it needs pairs to learn from.")
@@ -161,12 +159,10 @@ class Match:
         if self.fake is None and isinstance(teacher, Denoiser):
             fake = teacher
         source = source_of(data, start.shape, start.classes) if self.head else None
-        left_out = ("folder", "save_every", "student", "fake")
-        settings = {k: v for k, v in describe(self).items() if k not in left_out}
-        told = [settings, *(weights_of(d) for d in (teacher, start, fake)), seed]
+        told = [*(weights_of(d) for d in (teacher, start, fake)), seed]
         told += [source.identity] if source else []
-        identity = codec.digest(codec.dumps(told, canonical=True, lossy=True))
-        if self.folder and read_state(Path(self.folder)).get("identity") == identity:
+        identity = identity_of(self, *told, without=("student", "fake"))
+        if finished(self.folder, identity):
             return OneStep(denoiser=self.folder, sigma_init=self.sigma_init)
         if meter is None:
             meter = Meter(teacher.net if isinstance(teacher, Denoiser) else start.net)
@@ -205,7 +201,7 @@ class _Training:
     ) -> None:
         self.match, self.source, self.pairs = match, source, pairs
         self.seed, self.meter = seed, meter
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device()
         self.rule = None if match.rule is None else rule_of(match.rule)
         self.streams = [s for s in match.streams or (Stream(),) if s.weight or s.fake_weight]
         self.sizes = [max(1, int(match.batch * s.share)) for s in self.streams]

@@ -22,7 +22,8 @@ from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.meter import Meter, size_of
 from genwright.generators.diffusion.routed import Routed
 from genwright.generators.diffusion.stored import opened
-from genwright.learning.denoising import DenoisingLearner, trainable
+from genwright.learning.course import trainable
+from genwright.learning.denoising import DenoisingLearner
 from genwright.learning.distillation.matching import Match
 from genwright.learning.distillation.parts import Stream
 from genwright.learning.examples import Part

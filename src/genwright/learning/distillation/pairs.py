@@ -17,10 +17,9 @@ from torch import Tensor
 
 from genwright.core import InvalidArgument, MissingFile, child_seed, codec
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
-from genwright.generators.diffusion.meter import Meter
+from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch, Gaussian, Rows
 from genwright.generators.diffusion.stored import opened
-from genwright.learning.distillation.metered import metered
 
 _COLUMNS = ("noise", "completion")
 
@@ -145,12 +144,12 @@ def ode_pairs(teacher: DiffusionModel, n: int, *, seed: int, meter: Meter | None
 class _Known:
     """A callable with the shape and the classes of the denoiser it stands for."""
 
-    denoise: Callable[..., Tensor]
+    denoiser: Callable[..., Tensor]
     shape: tuple[int, ...]
     classes: int
 
     def __call__(self, x: Tensor, sigma: Tensor, cond: Tensor | None = None) -> Tensor:
-        return self.denoise(x, sigma, cond)
+        return self.denoiser(x, sigma, cond)
 
 
 def _is_rows(data: Any) -> bool:

@@ -11,32 +11,33 @@ here are read on `Flow()`, whose t runs the other way, as everywhere in this pac
 Ours: beta falls over a share of the steps, not over a fixed number of them.
 """
 
-from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from genwright.core import InvalidArgument, codec, describe, method
+from genwright.core import InvalidArgument, method
 from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
-from genwright.generators.diffusion.meter import Meter
+from genwright.generators.diffusion.drawing import device_of
+from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch
 from genwright.generators.diffusion.path import Flow, wide
 from genwright.generators.diffusion.precondition import RawFlow
 from genwright.generators.diffusion.stored import opened
-from genwright.learning.checkpoint import read_state
-from genwright.learning.denoising import kept, trainable, weights_of
-from genwright.learning.descent import descend, rate_at
-from genwright.learning.distillation.metered import metered
+from genwright.learning.course import (
+    Course,
+    Losses,
+    expect_settings,
+    finished,
+    identity_of,
+    kept,
+    trainable,
+    weights_of,
+)
 from genwright.learning.distillation.pairs import Pairs
-from genwright.learning.training import Watch, expect_finite, follow, train
-
-Losses = Callable[[nn.Module, int], tuple[Tensor, Tensor]]
-"""(network, step) -> (losses [B], their levels of noise or times [B])."""
+from genwright.learning.training import Watch
 
 
 @method(paper="arXiv:2407.12718")
@@ -71,7 +72,7 @@ class Reflow:
     save_every: int = 500
 
     def __post_init__(self) -> None:
-        check_training(self)
+        expect_settings(self)
         if not 0 <= self.anneal <= 1:
             raise InvalidArgument(f"Reflow: anneal must be in [0, 1], got {self.anneal}.")
 
@@ -99,21 +100,30 @@ class Reflow:
         """
         pairs = Pairs.of(data)
         start = trainable(generator.denoiser)
+        identity = identity_of(self, weights_of(start), pairs.identity, seed)
+        flow = replace(generator, sampler="heun", guidance=1.0)
+        if finished(self.folder, identity):
+            return replace(flow, denoiser=self.folder)
+        course = Course(start.net)
 
-        def losses(net: nn.Module, i: int) -> tuple[Tensor, Tensor]:
+        def losses(i: int) -> Losses:
             rng = Batch(seed, "step", i)
             noise, clean, cond = pairs.batch(self.batch, rng)
             if self.flip:
                 noise, clean = flipped(noise, clean, rng)
             z = annealed(noise, beta_at(i, self.steps, self.anneal), rng)
             t = rng.uniform(self.batch).float()
+            z, clean, t, cond = course.here(z, clean, t, cond)
             x_t = wide(1 - t, clean) * clean + wide(t, clean) * z
-            error = net(x_t, t, cond) - (z - clean)
-            return error.flatten(1).square().mean(1), t
+            error = course.net(x_t, t, cond) - (z - clean)
+            return Losses(error.flatten(1).square().mean(1), t)
 
-        told = [weights_of(start), pairs.identity, seed]
-        found = trained_on_pairs(self, start.net, losses, told, watch, meter)
-        return replace(generator, denoiser=found, sampler="heun", guidance=1.0)
+        with metered(meter, None, course.net):
+            course.run(
+                self, losses, identity=identity, what="loss on pairs", watch=watch, meter=meter
+            )
+        found = kept(flow_denoiser(course.average), self.folder, identity)
+        return replace(flow, denoiser=found)
 
 
 def flow_denoiser(net: nn.Module) -> Denoiser:
@@ -152,65 +162,7 @@ def straightness(flow: DiffusionModel, pairs: Pairs, *, seed: int) -> float:
     denoiser = opened(flow.denoiser)
     t = Batch(seed, "straightness").uniform(len(pairs)).float()
     x_t = wide(1 - t, pairs.data) * pairs.data + wide(t, pairs.data) * pairs.noise
+    told = (x_t, t, pairs.classes)
     with torch.no_grad():
-        said = denoiser.net(x_t, t, pairs.classes)
-        return float((said - (pairs.noise - pairs.data)).square().mean())
-
-
-def trained_on_pairs(
-    learner: Any,
-    start: nn.Module,
-    losses: Losses,
-    told: list[Any],
-    watch: Watch | None,
-    meter: Meter | None,
-    reading: Denoiser | None = None,
-) -> Any:
-    """Train a copy of a network by (net, step) -> (losses [B], levels [B]); keep its average."""
-    settings = {
-        k: v
-        for k, v in describe(learner).items()
-        if k not in ("folder", "save_every", "guide", "features")
-    }
-    identity = codec.digest(codec.dumps([settings, *told], canonical=True, lossy=True))
-    if learner.folder and read_state(Path(learner.folder)).get("identity") == identity:
-        return learner.folder
-    net = deepcopy(start).train().requires_grad_(True)
-    average = deepcopy(net).requires_grad_(False)
-    weights = list(net.parameters())
-    optimizer = torch.optim.AdamW(weights, lr=learner.learning_rate, weight_decay=0.0)
-
-    def step(i: int) -> dict[str, float]:
-        found, levels = losses(net, i)
-        expect_finite(found, levels, "loss on pairs")
-        rate = rate_at(i, peak=learner.learning_rate, warmup=learner.warmup, steps=learner.steps)
-        loss = descend(found.mean(), weights, optimizer, step=i, rate=rate)
-        follow(average, net, i, learner.ema)
-        return {"loss": loss}
-
-    parts: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
-    with metered(meter, None, net):
-        train(
-            step,
-            parts if meter is None else parts | {"meter": meter},
-            steps=learner.steps,
-            identity=identity,
-            folder=learner.folder,
-            save_every=learner.save_every,
-            watch=watch,
-        )
-    made = (
-        flow_denoiser(average.eval()) if reading is None else replace(reading, net=average.eval())
-    )
-    return kept(made, learner.folder, identity)
-
-
-def check_training(learner: Any) -> None:
-    """Raise `InvalidArgument` unless the numbers that trainers on pairs share are in range."""
-    name = type(learner).__name__
-    if min(learner.steps, learner.batch, learner.save_every) < 1:
-        raise InvalidArgument(f"{name}: steps, batch and save_every must be 1 or more.")
-    if not learner.learning_rate > 0 or not 0 <= learner.ema < 1 or learner.warmup < 0:
-        raise InvalidArgument(
-            f"{name}: learning_rate must be above 0, ema in [0, 1), warmup 0 or more."
-        )
+        said = denoiser.net(*(v if v is None else v.to(device_of(denoiser)) for v in told))
+        return float((said.cpu() - (pairs.noise - pairs.data)).square().mean())

@@ -21,17 +21,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genwright.core import InvalidArgument, child_seed, method
+from genwright.core import InvalidArgument, child_seed, codec, method
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
-from genwright.generators.diffusion.meter import Meter
+from genwright.generators.diffusion.drawing import device
+from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch
 from genwright.generators.diffusion.one_step import OneStep
 from genwright.generators.diffusion.path import wide
 from genwright.generators.diffusion.stored import opened
-from genwright.learning.denoising import trainable, weights_of
-from genwright.learning.distillation.metered import metered
+from genwright.learning.course import (
+    Course,
+    Losses,
+    brought,
+    expect_settings,
+    finished,
+    identity_of,
+    kept,
+    trainable,
+    weights_of,
+)
 from genwright.learning.distillation.pairs import Pairs, ode_pairs
-from genwright.learning.distillation.rectify import Reflow, check_training, trained_on_pairs
+from genwright.learning.distillation.rectify import Reflow
 from genwright.learning.training import Watch
 from genwright.nets.feature_net import load_features
 
@@ -82,7 +92,7 @@ class PairDistiller:
     save_every: int = 500
 
     def __post_init__(self) -> None:
-        check_training(self)
+        expect_settings(self)
         if not 0 <= self.t_low <= self.t_high <= 1 or not self.sigma_init > 0:
             raise InvalidArgument(
                 "PairDistiller: needs 0 <= t_low <= t_high <= 1 and sigma_init above 0, got "
@@ -113,27 +123,37 @@ class PairDistiller:
         """
         pairs = Pairs.of(data)
         start = trainable(generator.denoiser)
-        distance = distance_of(self.features)
-        guide = None if self.guide is None else opened(self.guide.denoiser)
+        guide = None if self.guide is None else brought(opened(self.guide.denoiser))
+        told = [weights_of(start), weights_of(guide), pairs.identity, seed]
+        eye = eye_of(self.features)
+        told += [] if eye is None else [codec.digest(list(eye.state_dict().values()))]
+        identity = identity_of(self, *told, without=("guide", "features"))
+        one_step = OneStep(denoiser=self.folder, sigma_init=self.sigma_init, batch=generator.batch)
+        if finished(self.folder, identity):
+            return one_step
+        course = Course(start.net)
+        student, distance = replace(start, net=course.net), distance_of(eye)
 
-        def losses(net: nn.Module, i: int) -> tuple[Tensor, Tensor]:
+        def losses(i: int) -> Losses:
             rng = Batch(seed, "step", i)
-            noise, clean, cond = pairs.batch(self.batch, rng)
-            student = replace(start, net=net)
+            noise, clean, cond = course.here(*pairs.batch(self.batch, rng))
             level = noise.new_full((len(noise),), self.sigma_init)
             found = distance(student(self.sigma_init * noise, level, cond), clean)
             if guide is not None:
-                fresh = rng.normal(noise.shape).float()
-                t = (self.t_low + (self.t_high - self.t_low) * rng.uniform(self.batch)).float()
+                fresh = rng.normal(noise.shape).to(noise)
+                place = self.t_low + (self.t_high - self.t_low) * rng.uniform(self.batch)
+                t = place.to(noise)
                 said = student(self.sigma_init * fresh, level, cond)
                 wanted = guided_target(guided, fresh, said.detach(), t, cond)
                 found = found + distance(said, wanted)
-            return found, level
+            return Losses(found, level)
 
-        told = [weights_of(start), weights_of(guide), pairs.identity, seed]
-        with metered(meter, guide) as guided:
-            found = trained_on_pairs(self, start.net, losses, told, watch, meter, reading=start)
-        return OneStep(denoiser=found, sigma_init=self.sigma_init, batch=generator.batch)
+        with metered(meter, guide, course.net) as guided:
+            course.run(
+                self, losses, identity=identity, what="loss on pairs", watch=watch, meter=meter
+            )
+        found = replace(start, net=course.average)
+        return replace(one_step, denoiser=kept(found, self.folder, identity))
 
 
 @method(paper="arXiv:2407.12718")
@@ -218,15 +238,25 @@ def guided_target(
     return torch.where(wide(clean, x_t), x_t, wanted)
 
 
-def distance_of(features: Any) -> Distance:
-    """Return mean squares between pictures, and between their features where there is a network."""
+def eye_of(features: Any) -> nn.Module | None:
+    """Return what sees the features of pictures, where networks are trained.
+
+    Args:
+        features: `Features`, their file, or None.
+    """
     if features is None:
-        return lambda a, b: (a - b).flatten(1).square().mean(1)
+        return None
     known = load_features(features) if isinstance(features, str) else features
-    body = deepcopy(known.net.body).requires_grad_(False)
+    return deepcopy(known.net.body).to(device()).requires_grad_(False)
+
+
+def distance_of(eye: nn.Module | None) -> Distance:
+    """Return mean squares between pictures, and between what is seen of them by an eye."""
+    if eye is None:
+        return lambda a, b: (a - b).flatten(1).square().mean(1)
 
     def both(a: Tensor, b: Tensor) -> Tensor:
-        apart = (body(a) - body(b)).square().mean(1)
+        apart = (eye(a) - eye(b)).square().mean(1)
         return (a - b).flatten(1).square().mean(1) + apart
 
     return both
