@@ -1,16 +1,14 @@
 """A tiny random model behind a real server on an ephemeral port, shared by a module's tests."""
 
 import os
-import threading
 import time
 from contextlib import contextmanager
 
 import httpx
 import pytest
-import uvicorn
+from apps import running
 
 from genwright.generators.language.local import LocalLM
-from genwright.serving.run import listen
 from genwright.serving.server import create_app
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -54,21 +52,8 @@ def tiny(tmp_path_factory):
 @contextmanager
 def _serving(lm, **settings):
     """Run a server for `lm` in a thread; give its address."""
-    made = listen("127.0.0.1", 0)
-    app = create_app(lm, **settings)
-    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [made]}, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{made.getsockname()[1]}"
-    while not server.started:
-        time.sleep(0.01)
-    try:
+    with running(create_app(lm, **settings)) as url:
         yield url
-    finally:
-        server.should_exit = True
-        thread.join(60)
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="session")

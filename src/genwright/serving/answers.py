@@ -15,7 +15,7 @@ from typing import Any
 
 from genwright import __version__
 from genwright.core import Cost, Sample, Vocabulary
-from genwright.generators.language.draw import WATTS_PER_THREAD
+from genwright.core.cost import WATTS_PER_THREAD
 from genwright.serving.footprint import NO_OVERHEAD, emissions
 from genwright.serving.grid import grid_mix
 

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from genwright.core import Cost
+from genwright.core.cost import WATTS_PER_THREAD
 from genwright.serving.quantities import Given
 
 T = TypeVar("T")
 
 ZONES = Path("/sys/class/powercap")
 WATTS_PER_CORE = Given(
-    value=4.2,
+    value=WATTS_PER_THREAD,
     low=2.1,
     high=8.4,
     source="a 400 W server package of 96 cores; half to double of it for other machines and loads, "

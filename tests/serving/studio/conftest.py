@@ -8,14 +8,12 @@ import os
 import select
 import shutil
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
 
 import pytest
-import uvicorn
+from apps import running
 
-from genwright.serving.run import listen
 from genwright.serving.studio.app import create_studio
 
 FLAGS = (
@@ -214,20 +212,9 @@ class Open:
 
 @contextmanager
 def opened(lm, folder, **settings):
-    made = listen("127.0.0.1", 0)
     app = create_studio(lm, folder=folder, **settings)
-    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [made]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield Open(app, f"http://127.0.0.1:{made.getsockname()[1]}", folder)
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
+    with running(app) as url:
+        yield Open(app, url, folder)
 
 
 @pytest.fixture(scope="session")
