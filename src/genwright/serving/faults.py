@@ -12,12 +12,35 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from genwright.core import ConstraintError, InvalidArgument, nearest
 from genwright.serving.openai_api import MOST_ALTERNATIVES, MOST_DRAWS
 
 TYPES = {401: "authentication_error", 429: "rate_limit_error", 503: "server_error"}
+
+
+class Fault(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Failure(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: Fault
+
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Failure, "description": "The request cannot be answered as it is."},
+    "5XX": {"model": Failure, "description": "The server failed, or took too long."},
+}
+"""How a description in OpenAPI tells of them."""
 
 
 class ApiError(Exception):

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from genwright import __version__
 from genwright.core import Sample
@@ -33,6 +34,9 @@ from genwright.serving.openai_api import ChatRequest, CompletionRequest, Setting
 from genwright.serving.service import Limits, Service
 
 Cost = Annotated[str, Header(alias="X-Genwright-Cost", description="1 adds the cost to the usage")]
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "The answer, or a stream of it."}
+}
 SHORT = 16
 """New tokens of a completion whose request does not say, as in the OpenAI API."""
 
@@ -57,11 +61,11 @@ def create_app(
         yield
         service.close()
 
-    app = FastAPI(title="genwright", version=__version__, lifespan=living)
+    app = FastAPI(title="genwright", version=__version__, lifespan=living, responses=faults.ANSWERS)
     app.state.service = service
     faults.install(app)
 
-    @app.post("/v1/chat/completions")
+    @app.post("/v1/chat/completions", responses=STREAM)
     async def chat(body: ChatRequest, request: Request, cost: Cost = "") -> Response:
         """Answer a chat."""
         wanted = body.top_logprobs or 0
@@ -73,7 +77,7 @@ def create_app(
         prompts = [[message.plain() for message in body.messages]]
         return await serve(body, request, settings, prompts, most, shape, cost)
 
-    @app.post("/v1/completions")
+    @app.post("/v1/completions", responses=STREAM)
     async def complete(body: CompletionRequest, request: Request, cost: Cost = "") -> Response:
         """Continue texts."""
         shape = TextShape(
@@ -155,7 +159,7 @@ def create_app(
         busy = {"slots": lm.batch, "slots_used": service.running, "queue": service.waiting}
         return Json({"status": "ok", "model": name, **busy})
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Return Prometheus' text format."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
