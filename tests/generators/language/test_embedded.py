@@ -29,7 +29,7 @@ def test_two_processes_may_convert_at_once(tmp_path, monkeypatch):
         subprocess.Popen([sys.executable, "-c", RACE], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = {run.communicate(timeout=200)[0].strip() for run in runs}
+    said = {run.communicate(timeout=500)[0].strip() for run in runs}
     target = tmp_path / "models" / embedded.EMBEDDED
     assert said == {str(target)}
     assert [run.returncode for run in runs] == [0, 0]
