@@ -63,5 +63,13 @@ def test_a_diffusion_model_is_measured_trained_checked_distilled_and_shown(run, 
     assert "supervised/loss" in page
     assert run("draw", "digits", "--n", 2, "--animate", "way.gif").code == 0
     assert Path("draws.png").stat().st_size > 500
+    trained = run(
+        "draw", "digits", "--n", 2, "--model", "runs/models/digits/supervised", "--steps", "1,6",
+        "--json",
+    ).json  # fmt: skip
+    assert [row["evaluations"] for row in trained["quality"]] == [1, 11]
+    assert all(row["draws"] == 20 for row in trained["quality"])
+    assert run("report", trained["run"], "--out", "quality.html").code == 0
+    assert "network evaluations of a draw" in Path("quality.html").read_text()
     again = run("improve", "digits", "--json").json
     assert again["runs"] == found["runs"]

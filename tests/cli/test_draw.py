@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from genwright.core import InvalidArgument, Ledger, Task, Verdict
 from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.exact import FiniteData
 from genwright.generators.diffusion.precondition import Edm
 from genwright.generators.diffusion.stored import save
 from genwright.nets.denoisers import ResMLP
-from genwright.serving.drawn import drawn, trajectory
+from genwright.serving.drawn import drawn, quality_by_steps, trajectory
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -65,6 +66,34 @@ def test_what_cannot_be_drawn_is_told(run, model, task, endpoint, tmp_path):
     assert "0 to 2" in json.loads(said.out)["message"]
     save_one_step(model)
     assert "only a diffusion model" in run("draw", model, "--animate", "a.gif").err
+
+
+class AboveZero:
+    """Passes pictures whose mean is above 0."""
+
+    def check(self, samples):
+        return [Verdict.ok() if v.mean() > 0 else Verdict.fail() for v in samples.values]
+
+
+def test_quality_is_recorded_by_the_steps_of_the_schedule():
+    points = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [2.0, 2.0]])
+    model = DiffusionModel(denoiser=FiniteData(points))
+    tasks = [Task(None, AboveZero(), "any")]
+    with Ledger() as ledger:
+        run, found = quality_by_steps(model, tasks, [1, 6], 40, 0, ledger)
+        assert [(row.steps, row.evaluations, row.draws) for row in found] == [
+            (1, 1, 40),
+            (6, 11, 40),
+        ]
+        assert run.metrics() == [
+            ("by evaluations/passed", 1, found[0].passed.estimate),
+            ("by evaluations/passed", 11, found[1].passed.estimate),
+        ]
+        drawn = [d.sample.value for d in run.draws("6 steps: any")]
+        assert found[1].passed.estimate == np.mean([v.mean() > 0 for v in drawn])
+        for steps, wrong in (([], tasks), ([0], tasks), ([2], []), ([2], [Task(None)])):
+            with pytest.raises(InvalidArgument, match="draw: steps"):
+                quality_by_steps(model, wrong, steps, 2, 0, ledger)
 
 
 def save_one_step(folder):

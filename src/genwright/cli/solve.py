@@ -139,7 +139,8 @@ def pick_generator(task_file: TaskFile, model: str) -> Any:
             return improved
     if model in ("improved", "base"):
         return task_file.build("generator", task_file.generator)
-    settings = task_file.generator.model_dump() | {"model": model}
+    place = "denoiser" if hasattr(task_file.generator, "denoiser") else "model"
+    settings = task_file.generator.model_dump() | {place: model}
     return task_file.build("generator", type(task_file.generator)(**settings))
 
 

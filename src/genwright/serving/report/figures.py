@@ -139,8 +139,10 @@ def _edges(values: Any) -> Any:
     return np.histogram_bin_edges(values, bins)
 
 
-def loss_plot(name: str, curves: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
-    """Plot recorded numbers over training steps."""
+def loss_plot(
+    name: str, curves: Mapping[str, Sequence[tuple[int, float]]], *, across: str = "step"
+) -> Figure:
+    """Plot recorded numbers over training steps, or over what else they were recorded at."""
     traces = [
         {
             "x": [step for step, _ in points],
@@ -148,11 +150,11 @@ def loss_plot(name: str, curves: Mapping[str, Sequence[tuple[int, float]]]) -> F
             "mode": "lines" if len(points) > 30 else "lines+markers",
             "name": label(series),
             "line": {"color": SERIES[i % len(SERIES)], "width": 2},
-            "hovertemplate": f"{label(series)}, step %{{x}}: %{{y:.4g}}<extra></extra>",
+            "hovertemplate": f"{label(series)}, {across} %{{x}}: %{{y:.4g}}<extra></extra>",
         }
         for i, (series, points) in enumerate(curves.items())
     ]
-    layout = {"xaxis": {"title": "step"}, "yaxis": {"title": "value"}}
+    layout = {"xaxis": {"title": across}, "yaxis": {"title": "value"}}
     ends = [f"{s} from {p[0][1]:.4g} to {p[-1][1]:.4g}" for s, p in curves.items()]
     return plot(name, f"{'; '.join(ends)}.", traces, layout, "Scatter")
 

@@ -7,6 +7,9 @@ from genwright.serving.report.facts import RunFacts
 from genwright.serving.report.figures import figure, loss_plot
 from genwright.serving.report.markup import Html, h, table
 
+BY_EVALUATIONS = "by evaluations/"
+"""Names of metrics whose step is network evaluations of a draw begin so."""
+
 
 def training(facts: RunFacts) -> Html | None:
     """Return curves of what has several steps, the other numbers, and the sizes of splits."""
@@ -22,7 +25,10 @@ def training(facts: RunFacts) -> Html | None:
     for name, points in several.items():
         kinds.setdefault(name.rpartition("/")[2], {})[name] = points
     plots = [
-        figure(loss_plot(f"metric-{i}-{facts.run.id}", found), _broken(series, found))
+        figure(
+            loss_plot(f"metric-{i}-{facts.run.id}", found, across=_across(found)),
+            _broken(series, found),
+        )
         for i, found in enumerate(kinds.values())
     ]
     single = [
@@ -40,6 +46,11 @@ def training(facts: RunFacts) -> Html | None:
     if single:
         parts.append(table("Recorded numbers.", ["name", "value"], single))
     return h("section", h("h3", "Training"), *parts) if parts else None
+
+
+def _across(names: Mapping[str, Any]) -> str:
+    drawn = all(name.startswith(BY_EVALUATIONS) for name in names)
+    return "network evaluations of a draw" if drawn else "step"
 
 
 def _broken(series: Mapping[str, list[tuple[int, float | None]]], shown: Mapping[str, Any]) -> str:
