@@ -60,7 +60,7 @@ class Llama:
         self.head = product(model.lm_head.weight.detach(), int8=int8)
         self.norm: Tensor = inner.norm.weight.detach()
         self.layers = [_layer(layer, int8) for layer in inner.layers]
-        self._frequencies: Tensor = inner.rotary_emb.inv_freq.detach().float()
+        self.frequencies: Tensor = inner.rotary_emb.inv_freq.detach().float()
 
     def __call__(
         self, tokens: Tensor, positions: Tensor, outputs: Tensor, attend: Attend
@@ -70,25 +70,29 @@ class Llama:
         Args:
             tokens: long[N].
             positions: long[N].
-            outputs: long[M], indices into N.
+            outputs: long[M], indices into N; with M = 0 nothing is computed past the last layer's
+                attention.
             attend: attention over whatever the caller keeps.
 
         Returns:
             [M, V] logits in the weights' dtype.
         """
         x = self.embedding[tokens]
-        angles = positions[:, None].float() * self._frequencies
+        angles = positions[:, None].float() * self.frequencies
         cos, sin = angles.cos(), angles.sin()
         # with the halves swapped, [-x2, x1] * sin is [x2, x1] * [-sin, sin]
         cos = torch.cat([cos, cos], 1)[:, None].to(x.dtype)
         sin = torch.cat([-sin, sin], 1)[:, None].to(x.dtype)
         rotated = self.heads + self.kinds
+        last = -1 if len(outputs) else len(self.layers) - 1
         for i, layer in enumerate(self.layers):
             h = layer.qkv(rms_norm(x, layer.norm_1, self.eps))
             h = h.view(-1, rotated + self.kinds, self.size)
             qk = h[:, :rotated]
             qk = torch.addcmul(qk * cos, qk.roll(self.size // 2, -1), sin)
             seen = attend(i, qk[:, : self.heads], qk[:, self.heads :], h[:, rotated:])
+            if i == last:
+                return x.new_empty(0, len(self.embedding))
             x = layer.out(seen.reshape(len(x), -1), x)
             h = layer.gate_up(rms_norm(x, layer.norm_2, self.eps))
             gate, up = h.chunk(2, 1)

@@ -29,6 +29,7 @@ from collections import deque
 import torch
 
 from genwright.core import InvalidArgument, TokenModel
+from genwright.generators.language.prompts import Predictor
 from genwright.generators.language.request import Request, Ticket
 from genwright.generators.language.rounds import Rounds
 
@@ -45,6 +46,7 @@ class Engine:
         prompts: how many prompts are kept for reuse.
         piece: the most prompt tokens a round reads, so that running draws are not held up.
         threads: of torch, in the engine's thread; None leaves torch's own choice.
+        predictor: reads the prompts of requests with `prefill="predicted"`.
     """
 
     def __init__(
@@ -55,13 +57,15 @@ class Engine:
         prompts: int = 16,
         piece: int = 512,
         threads: int | None = None,
+        predictor: Predictor | None = None,
     ) -> None:
         for name, value in (("batch", batch), ("prompts", prompts), ("piece", piece)):
             if value < 1:
                 raise InvalidArgument(f"Engine: {name} must be 1 or more, got {value}.")
         self.model = model
         self._threads = threads
-        self._rounds = Rounds(model, batch, prompts, piece)
+        self._rounds = Rounds(model, batch, prompts, piece, predictor)
+        self._prefills = ("exact",) if predictor is None else ("exact", "predicted")
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -72,12 +76,18 @@ class Engine:
         """Queue a request; any thread may. Returns at once.
 
         Raises:
-            InvalidArgument: the prompt leaves no room for a token, or the engine is closed.
+            InvalidArgument: the prompt leaves no room for a token, or the engine is closed, or has
+                no predictor where one is asked for.
         """
         if len(request.prompt) >= self.model.context:
             raise InvalidArgument(
                 f"The prompt has {len(request.prompt)} tokens; the model reads at most "
                 f"{self.model.context - 1} and needs room for one more. Shorten the prompt."
+            )
+        if request.prefill not in self._prefills:
+            raise InvalidArgument(
+                f"prefill must be one of {', '.join(self._prefills)}, got {request.prefill!r}; "
+                "'predicted' needs a predictor, which FitKVPredictor makes."
             )
         ticket = Ticket(request, self._cancel)
         with self._changed:

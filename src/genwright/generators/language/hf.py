@@ -161,11 +161,20 @@ class FastLlama(_Pooled):
     def step(self, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
         """Append every chunk and return float32[rows, V] logits."""
         plan = Plan(self.pool, chunks)
+        return self._run(plan, plan.outputs).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def read(self, chunks: Sequence[Chunk]) -> None:
+        """Append every chunk for its keys and values alone."""
+        plan = Plan(self.pool, chunks)
+        self._run(plan, plan.outputs[:0])
+
+    def _run(self, plan: Plan, outputs: Tensor) -> Tensor:
         found = self.net(
             plan.tokens,
             plan.positions,
-            plan.outputs,
+            outputs,
             lambda layer, q, k, v: attend(plan, layer, q, k, v, self.scale),
         )
         plan.finish()
-        return found.float().cpu().numpy()
+        return found

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from genwright.core import InvalidArgument, ModelNotFound, TokenModel, Vocabulary, require
+from genwright.generators.language import kv_predictor
 from genwright.generators.language.apart import apart
 from genwright.generators.language.embedded import quietly, resolve
 from genwright.generators.language.engine import Engine
@@ -30,12 +31,12 @@ class Loaded:
     tries: Tries
 
 
-_loaded: dict[tuple[str, float, str, int | None, int], Loaded] = {}
+_loaded: dict[tuple[str, float, str, int | None, int, str, float], Loaded] = {}
 _lock = threading.Lock()
 
 
-def load(model: str, dtype: str, threads: int | None, batch: int) -> Loaded:
-    """Return a model, read from disk the first time only.
+def load(model: str, dtype: str, threads: int | None, batch: int, predictor: str = "") -> Loaded:
+    """Return a model, with a KV predictor or without, read from disk the first time only.
 
     Raises:
         ModelNotFound: `model` leads nowhere, or what is there cannot be read.
@@ -48,10 +49,10 @@ def load(model: str, dtype: str, threads: int | None, batch: int) -> Loaded:
         raise InvalidArgument(f"LocalLM: dtype must be one of {allowed}, got {dtype!r}.")
     with _lock:
         where = resolve(model)
-        key = (where, _changed(where), dtype, threads, batch)
+        key = (where, _changed(where), dtype, threads, batch, predictor, _changed(predictor))
         if key not in _loaded:
             tries = Tries([where, _changed(where), dtype])
-            _loaded[key] = apart(lambda _: _read(where, dtype, threads, batch, tries))
+            _loaded[key] = apart(lambda _: _read(where, dtype, threads, batch, tries, predictor))
         return _loaded[key]
 
 
@@ -107,14 +108,18 @@ def read(where: str, dtype: str) -> tuple[Any, Any]:
     return model.to(device, kind).eval(), tokenizer
 
 
-def _read(where: str, dtype: str, threads: int | None, batch: int, tries: Tries) -> Loaded:
+def _read(
+    where: str, dtype: str, threads: int | None, batch: int, tries: Tries, predictor: str
+) -> Loaded:
     model, tokenizer = read(where, dtype)
     ends = {tokenizer.eos_token_id, *_ids(model.generation_config.eos_token_id)}
     ends |= set(_ids(model.config.get_text_config().eos_token_id))
     width = model.get_output_embeddings().weight.shape[0]
     words = vocabulary(tokenizer, width, frozenset(e for e in ends if e is not None), where)
     fast = token_model(model, words, int8=dtype == "int8")
-    return Loaded(fast, tokenizer, words, Engine(fast, batch=batch, threads=threads), tries)
+    ahead = kv_predictor.load(predictor, model, fast, words, dtype) if predictor else None
+    engine = Engine(fast, batch=batch, threads=threads, predictor=ahead)
+    return Loaded(fast, tokenizer, words, engine, tries)
 
 
 def _ids(value: int | list[int] | None) -> list[int]:

@@ -64,6 +64,9 @@ class LocalLM:
         batch: the most draws that run together.
         drafts: guesses tokens ahead, which makes draws faster where it guesses well and changes
             none of them; `Lookahead()`, or nothing. See docs/methods/lookahead.md.
+        prefill: "exact"; or "predicted": the predictor reads the prompt, so that the first token
+            comes sooner, at the price of some likelihood. See docs/methods/kv-prediction.md.
+        predictor: the folder of a KV predictor of this model; `FitKVPredictor` makes it.
     """
 
     model: str = EMBEDDED
@@ -83,6 +86,8 @@ class LocalLM:
     batch: int = 64
     mode: Literal["mask", "asap", "exact"] = "mask"
     drafts: DraftSource | None = None
+    prefill: Literal["exact", "predicted"] = "exact"
+    predictor: str = ""
     memory: Memory | None = field(default=None, repr=False, compare=False)
     """Where the modes that learn leave what they learnt; the runner gives the ledger."""
 
@@ -95,6 +100,11 @@ class LocalLM:
         object.__setattr__(self, "constraints", tuple(self.constraints))
         if self.mode not in ("mask", "asap", "exact"):
             raise InvalidArgument(f"mode must be one of mask, asap, exact, got {self.mode!r}.")
+        if self.prefill not in (("exact", "predicted") if self.predictor else ("exact",)):
+            raise InvalidArgument(
+                "LocalLM: prefill must be exact, or predicted with a predictor, got "
+                f"{self.prefill!r} and predictor {self.predictor!r}."
+            )
         self._sampling()
 
     @property
@@ -180,6 +190,7 @@ class LocalLM:
                 shapers=shapers,
                 drafts=self.drafts,
                 watch=watch,
+                prefill=self.prefill,
                 **learnt,
             )
         )
@@ -191,7 +202,9 @@ class LocalLM:
         loaded = self._load()
         scripts = [loaded.vocabulary.encode(text) for text in completions]
         ticket = loaded.engine.submit(
-            Request(prompt=self.encode(prompt), n=len(scripts), scripts=scripts)
+            Request(
+                prompt=self.encode(prompt), n=len(scripts), scripts=scripts, prefill=self.prefill
+            )
         )
         scores = {index: draw.logprob for index, draw in ticket}
         return [float(scores[k] or 0.0) for k in range(len(scripts))]
@@ -247,7 +260,7 @@ class LocalLM:
     def _load(self) -> Any:
         from genwright.generators.language.loading import load
 
-        return load(self.model, self.dtype, self.threads, self.batch)
+        return load(self.model, self.dtype, self.threads, self.batch, self.predictor)
 
     def _steering(
         self, vocabulary: Vocabulary

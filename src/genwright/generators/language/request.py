@@ -3,10 +3,14 @@
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from genwright.core import CompiledConstraint, DraftSource, InvalidArgument, LogitShaper, Sample
+
 from genwright.generators.language.sampling import Sampling
 from genwright.generators.language.trie import Trie
+
+Prefill = Literal["exact", "predicted"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class Request:
             `exact`, where tokens are taken back, once the draw has ended).
         trie: what is known of these constraints under this prompt, model and temperature, for the
             modes that learn; a new one where it is left out.
+        prefill: "exact", or "predicted": the prompt is read by the engine's predictor, with some
+            loss. Not in the modes that learn.
     """
 
     prompt: Sequence[int]
@@ -42,6 +48,7 @@ class Request:
     scripts: Sequence[Sequence[int]] | None = None
     watch: bool = False
     trie: Trie = field(default_factory=Trie)
+    prefill: Prefill = "exact"
 
     def __post_init__(self) -> None:
         if not len(self.prompt):
@@ -56,6 +63,11 @@ class Request:
             raise InvalidArgument(
                 f"mode {self.sampling.mode!r} conditions the model as it is, and shapers change "
                 "its odds: leave them out, or use mode='mask'."
+            )
+        if self.prefill != "exact" and self.sampling.mode != "mask":
+            raise InvalidArgument(
+                f"mode {self.sampling.mode!r} conditions the model as it is, and a predicted "
+                "prompt changes its odds: use prefill='exact', or mode='mask'."
             )
 
 

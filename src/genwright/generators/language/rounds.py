@@ -20,7 +20,7 @@ from genwright.core import Chunk, Cost, Sample, TokenModel
 from genwright.generators.language import walking
 from genwright.generators.language.drafting import Draft, Path, drafted
 from genwright.generators.language.draw import WATTS_PER_THREAD, Draw, Spent
-from genwright.generators.language.prompts import Prompts, ReadPrompt, unread
+from genwright.generators.language.prompts import Predictor, Prompts, ReadPrompt, predicted, unread
 from genwright.generators.language.request import Ticket
 from genwright.generators.language.scoring import Rows, wants_scores
 from genwright.generators.language.steered import choose
@@ -35,13 +35,24 @@ class Rounds:
         batch: the most draws that run together.
         prompts: how many prompts are kept for reuse.
         piece: the most prompt tokens a round reads.
+        predictor: reads the prompts of requests that ask for it.
     """
 
-    def __init__(self, model: TokenModel, batch: int, prompts: int, piece: int) -> None:
+    def __init__(
+        self,
+        model: TokenModel,
+        batch: int,
+        prompts: int,
+        piece: int,
+        predictor: Predictor | None = None,
+    ) -> None:
         self._model, self._batch, self._piece = model, batch, piece
         self._waiting: deque[tuple[Ticket, int, ReadPrompt]] = deque()
         self._active: list[Draw] = []
-        self._prompts = Prompts(model, prompts)
+        self._prompts = {"exact": Prompts(model, prompts)}
+        self._predictor = predictor
+        if predictor is not None:
+            self._prompts["predicted"] = Prompts(model, prompts, predictor)
         self._cost = StepCost()
         self._masks = ThreadPoolExecutor(1, thread_name_prefix="genwright-masks")
 
@@ -54,7 +65,7 @@ class Rounds:
         """Let the draws of a request wait for their turn."""
         request = ticket.request
         if request.n:
-            prompt = self._prompts.find(tuple(request.prompt))
+            prompt = self._prompts[request.prefill].find(tuple(request.prompt))
             spots = range(request.first, request.first + request.n)
             self._waiting.extend((ticket, index, prompt) for index in spots)
 
@@ -77,7 +88,8 @@ class Rounds:
         caches = [draw.cache for draw in self._active]
         self._waiting.clear()
         self._active.clear()
-        self._prompts.clear()
+        for prompts in self._prompts.values():
+            prompts.clear()
         for cache in caches:
             with suppress(Exception):  # a model that failed may fail again; its callers know
                 self._model.release(cache)
@@ -90,6 +102,8 @@ class Rounds:
     def run(self) -> None:
         """Run the network once over all chunks, then choose tokens for all that can go on."""
         reading = unread((prompt for _, _, prompt in self._waiting), self._piece)
+        if self._predictor is not None:
+            reading = predicted(reading, self._predictor)
         running = [draw for draw in self._active if draw.pending]
         found, failed = drafted(running, self._cost)
         for draw, error in failed:
