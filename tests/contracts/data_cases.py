@@ -32,6 +32,10 @@ def source__word_problems():
     return source("word_problems", ("question", "answer", "origin"), n=4, gsm8k="never")
 
 
+def source__commented_programs():
+    return source("commented_programs", ("question", "program", "tests", "steps"), n=4)
+
+
 def source__datasets_file(tmp_path):
     pytest.importorskip("datasets")
     path, kind = tmp_path / "rows.csv", cls("source", "datasets_file")

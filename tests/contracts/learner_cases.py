@@ -141,6 +141,11 @@ def learner__multi_student(tmp_path):
     return replace(
         one, make=lambda: kind(match=replace(one.make(), folder=""), k=2, folder=one.make().folder)
     )
+
+
+def learner__comment_contrastive(tiny_llama, tmp_path):
+    case, kind = learner__supervised(tiny_llama, tmp_path), cls("learner", "comment_contrastive")
+    rows = [{"prompt": f"say {c}", "completion": f"# tell\nprint('{c}')\n"} for c in "abcd"]
     return replace(case, make=lambda: kind(training=case.make()), data=rows)
 
 
