@@ -141,20 +141,12 @@ def learner__multi_student(tmp_path):
     return replace(
         one, make=lambda: kind(match=replace(one.make(), folder=""), k=2, folder=one.make().folder)
     )
+
+
+def learner__comment_contrastive(tiny_llama, tmp_path):
+    case, kind = learner__supervised(tiny_llama, tmp_path), cls("learner", "comment_contrastive")
+    rows = [{"prompt": f"say {c}", "completion": f"# tell\nprint('{c}')\n"} for c in "abcd"]
     return replace(case, make=lambda: kind(training=case.make()), data=rows)
-
-
-def learner__fit_kv_predictor(tiny_llama, tmp_path):
-    kind, lm = cls("learner", "fit_kv_predictor"), cls("generator", "local_lm")
-    folder = tmp_path / "predictor"
-    settings = {"steps": 2, "batch": 2, "length": 8, "ridge": 50, "learning_rate": 0.1}
-    return LearnerCase(
-        make=lambda: kind(folder=f"{folder}{next(NUMBER)}", **settings),
-        generator=lambda: lm(model=str(tiny_llama), chat=False, dtype="float32", max_new_tokens=4),
-        data=[{"text": f"{c} says {c * 3}"} for c in "abcd"],
-        prompt="a says",
-        n=2,
-    )
 
 
 def learner__fit_kv_predictor(tiny_llama, tmp_path):
