@@ -20,7 +20,8 @@ from genwright.generators.diffusion.noise import Batch, Gaussian, LogNormal
 from genwright.generators.diffusion.precondition import Edm
 from genwright.generators.diffusion.samplers import heun, karras
 from genwright.learning.denoising import denoising_loss, untrained
-from genwright.nets.denoisers import PatchMixer, ResMLP, UNet
+from genwright.nets.denoisers import PatchMixer, ResMLP
+from genwright.nets.unet import UNet
 
 NETS: dict[str, dict[str, Callable[[], Any]]] = {
     "cpu": {

@@ -6,7 +6,8 @@ pytest.importorskip("torch")
 import torch
 
 from genwright.core import InvalidArgument
-from genwright.nets.denoisers import PatchMixer, ResMLP, UNet
+from genwright.nets.denoisers import PatchMixer, ResMLP
+from genwright.nets.unet import UNet
 
 MADE = [
     lambda: ResMLP((2, 4, 4), 16, 2, 3),

@@ -13,7 +13,8 @@ from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.precondition import Edm
 from genwright.generators.diffusion.stored import SPEC, save
 from genwright.learning.denoising import untrained
-from genwright.nets.denoisers import PatchMixer, ResMLP, UNet
+from genwright.nets.denoisers import PatchMixer, ResMLP
+from genwright.nets.unet import UNet
 
 NETS = ("res_mlp", "patch_mixer", "unet")
 

@@ -13,7 +13,7 @@ from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.path import from_canonical, to_canonical
 from genwright.generators.diffusion.precondition import Edm, RawFlow
 from genwright.generators.diffusion.samplers import euler, karras
-from genwright.nets.denoisers import UNet
+from genwright.nets.unet import UNet
 
 pytestmark = pytest.mark.slow  # importing the library takes as long as a slow test
 

@@ -28,7 +28,8 @@ from genwright.generators.diffusion.path import Discrete
 from genwright.generators.diffusion.precondition import Edm, NoisePrediction
 from genwright.generators.diffusion.routed import Routed
 from genwright.generators.diffusion.samplers import euler, heun, karras
-from genwright.nets.denoisers import PatchMixer, ResMLP, UNet
+from genwright.nets.denoisers import PatchMixer, ResMLP
+from genwright.nets.unet import UNet
 from genwright.search.repeated_sampling import RepeatedSampling
 
 HALVES = (0, 1, 0, 1, 0, 1, 0, 1)

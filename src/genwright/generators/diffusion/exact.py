@@ -65,10 +65,6 @@ class GaussianMixture:
         return max(self.labels, default=-1) + 1
 
     def __call__(self, x: Tensor, sigma: float | Tensor, cond: Tensor | None = None) -> Tensor:
-        """Return E[x_0 | x]: `denoise`."""
-        return self.denoise(x, sigma, cond)
-
-    def denoise(self, x: Tensor, sigma: float | Tensor, cond: Tensor | None = None) -> Tensor:
         """Return E[x_0 | x] [B, d].
 
         Args:
@@ -84,7 +80,7 @@ class GaussianMixture:
 
     def score(self, x: Tensor, sigma: float | Tensor, cond: Tensor | None = None) -> Tensor:
         """Return the gradient of log p at a level above 0, [B, d]."""
-        return score(self.denoise, x, sigma, cond)
+        return score(self, x, sigma, cond)
 
     def log_prob(
         self, x: Tensor, sigma: float | Tensor = 0.0, cond: Tensor | None = None
@@ -103,10 +99,7 @@ class GaussianMixture:
             cond: int64[n], or None for the whole mixture.
         """
         nowhere = torch.zeros((n, *self.shape), dtype=torch.float64)
-        logs_NK = self._log_weights(nowhere, cond).expand(n, -1)
-        places = torch.cumsum(torch.softmax(logs_NK, 1), 1)
-        chosen = torch.searchsorted(places, rng.uniform(n)[:, None])[:, 0]
-        chosen = chosen.clamp(max=len(self.weights) - 1)
+        chosen = _chosen(self._log_weights(nowhere, cond), n, rng)
         return self._means(nowhere)[chosen] + self.std * rng.normal((n, *self.shape))
 
     def cell_masses(self, *edges: Sequence[float] | NDArray[Any], cond: int | None = None) -> Any:
@@ -187,27 +180,24 @@ class FiniteData:
         return max(self.labels, default=-1) + 1
 
     def __call__(self, x: Tensor, sigma: float | Tensor, cond: Tensor | None = None) -> Tensor:
-        """Return E[x_0 | x]: `denoise`."""
-        return self.denoise(x, sigma, cond)
+        """Return the mean of the points, weighed by the kernel, [B, ...], at levels above 0.
 
-    def denoise(self, x: Tensor, sigma: float | Tensor, cond: Tensor | None = None) -> Tensor:
-        """Return the mean of the points, weighed by the kernel, [B, ...], at levels above 0."""
-        points = self.points.to(x).flatten(1)
-        levels = each(sigma, x)[:, None]
-        flat = x.flatten(1)
+        It is computed in float64, since exponents run to thousands, and has the type of x.
+        """
+        points = self.points.to(x.device).double().flatten(1)
+        levels = each(sigma, x).double()[:, None]
+        flat = x.double().flatten(1)
         squared = (flat[:, None] - points).square().sum(2)
         logs = self.noise.log_density(squared, levels, flat.shape[1])
-        even = x.new_zeros(len(points))
+        even = flat.new_zeros(len(points))
         logs = logs + _within(even, self.labels, checked(cond, self.classes, len(x)))
-        return (torch.softmax(logs, 1) @ points).reshape(x.shape)
+        return (torch.softmax(logs, 1) @ points).reshape(x.shape).to(x)
 
     def sample(self, n: int, rng: Rng, cond: Tensor | None = None) -> Tensor:
         """Return [n, ...] points, drawn with replacement; see `GaussianMixture.sample`."""
         even = torch.zeros(len(self.points), dtype=torch.float64)
-        logs = _within(even, self.labels, checked(cond, self.classes, n)).expand(n, -1)
-        places = torch.cumsum(torch.softmax(logs, 1), 1)
-        chosen = torch.searchsorted(places, rng.uniform(n)[:, None])[:, 0]
-        return self.points[chosen.clamp(max=len(self.points) - 1)]
+        logs = _within(even, self.labels, checked(cond, self.classes, n))
+        return self.points[_chosen(logs, n, rng)]
 
 
 def ring8(labels: tuple[int, ...] = ()) -> GaussianMixture:
@@ -230,6 +220,13 @@ def _within(logs: Tensor, labels: tuple[int, ...], cond: Tensor | None) -> Tenso
         return logs[None]
     others = torch.tensor(labels, device=logs.device) != cond.to(logs.device)[:, None]
     return logs.expand(others.shape).masked_fill(others, -math.inf)
+
+
+def _chosen(logs: Tensor, n: int, rng: Rng) -> Tensor:
+    """Return int64[n] places, drawn by log weights [1, K] or [n, K] that need not sum to 1."""
+    places = torch.cumsum(torch.softmax(logs.expand(n, -1), 1), 1)
+    chosen = torch.searchsorted(places, rng.uniform(n)[:, None])[:, 0]
+    return chosen.clamp(max=logs.shape[1] - 1)  # the sum of shares may fall short of 1
 
 
 def _check_labels(labels: tuple[int, ...]) -> None:

@@ -167,10 +167,10 @@ class StudentT:
         return n * wide(each(sigma, n), n)
 
     def log_density(self, squared: Tensor, sigma: Tensor, dim: int) -> Tensor:
-        """Return -(N + D) / 2 log(squared + sigma^2 D)."""
+        """Return -(N + D) / 2 log(1 + squared / (sigma^2 D)), which keeps its digits at large D."""
         if self.d == math.inf:
             return Gaussian().log_density(squared, sigma, dim)
-        return -(dim + self.d) / 2 * torch.log(squared + sigma**2 * self.d)
+        return -(dim + self.d) / 2 * torch.log1p(squared / (sigma**2 * self.d))
 
 
 class Levels(Protocol):
