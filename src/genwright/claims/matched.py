@@ -10,10 +10,11 @@ from genwright.claims.arenas import Arena
 from genwright.claims.contest import Entry, Student
 from genwright.claims.entries import BATCH, meter_of, student
 from genwright.generators.diffusion.meter import size_of
+from genwright.learning.distillation.distances import PseudoHuber
 from genwright.learning.distillation.matching import Match
 from genwright.learning.distillation.multi_student import MultiStudent
 from genwright.learning.distillation.parts import GanHead
-from genwright.learning.distillation.rules import FDivergence, PseudoHuber, ScoreImplicit, Sid
+from genwright.learning.distillation.rules import FDivergence, ScoreImplicit, Sid
 
 FAKE_RATE = 3.0
 """The fake learns so many times faster than the student."""

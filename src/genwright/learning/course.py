@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from genwright.core import InvalidArgument, codec, describe
 from genwright.generators.diffusion.denoiser import Denoiser
+from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.drawing import device, device_of
 from genwright.generators.diffusion.meter import Meter
+from genwright.generators.diffusion.noise import Gaussian
 from genwright.generators.diffusion.stored import load, save
 from genwright.learning.checkpoint import drop_checkpoint, read_state, write_state
 from genwright.learning.descent import descend, rate_at
@@ -194,3 +196,16 @@ def expect_settings(learner: Any) -> None:
         raise InvalidArgument(f"{name}: ema must be in [0, 1), got {learner.ema}.")
     if not getattr(learner, "warmup", 0) >= 0:
         raise InvalidArgument(f"{name}: warmup must be 0 or more, got {learner.warmup}.")
+
+
+def expect_gaussian(owner: Any, generator: DiffusionModel) -> None:
+    """Look at the noise of a teacher whose students see Gaussian noise.
+
+    Raises:
+        InvalidArgument: it has another one.
+    """
+    if generator.noise not in (None, Gaussian()):
+        name = owner if isinstance(owner, str) else type(owner).__name__
+        raise InvalidArgument(
+            f"{name}: works under Gaussian noise alone, but the teacher's is {generator.noise}."
+        )

@@ -121,7 +121,7 @@ class DomainStudio:
         identity = identity_of(self, weights_of(start), source.identity, seed)
         if finished(self.folder, identity):
             return replace(generator, denoiser=self.folder)
-        course = Course(start.net)
+        course, noise = Course(start.net), generator.noise or Gaussian()
         adapted = replace(start, net=course.net)
         frozen = replace(adapted, net=deepcopy(course.net).eval().requires_grad_(False))
 
@@ -129,7 +129,7 @@ class DomainStudio:
             rng = Batch(seed, "step", i)
             x_0, cond = course.here(*source.batch(self.batch, rng))
             sigma = LogNormal().sample(self.batch, rng).to(x_0)
-            x = x_0 + Gaussian().sample(x_0.shape, sigma, rng)
+            x = x_0 + noise.sample(x_0.shape, sigma, rng)
             base = denoising_loss(adapted, x_0, x, sigma, cond)
             terms = self._kept_alike(adapted, known, x_0, x, sigma, cond)
             return Losses(base, sigma, terms)

@@ -174,6 +174,18 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
             other.fit(EXACT, seed=seed)
 
 
+def test_the_guidance_of_the_teacher_is_distilled(start):
+    """Pushed away from both classes together, class 1 moves beyond its mean of 1.5 and 0 stays."""
+    learner = Match(student=start, steps=60, batch=64, learning_rate=2e-3, fake_rate=6e-3, ema=0.9)
+    pushed = replace(EXACT, guidance=2.0)
+    plain, guided = (learner.fit(g, seed=0).sample(1, 300, seed=1) for g in (EXACT, pushed))
+    assert plain.values.mean() + 0.1 < guided.values.mean()
+    meter = Meter(net().net)
+    teacher = DiffusionModel(denoiser=net(), guidance=2.0)
+    replace(TINY, steps=1).fit(teacher, seed=0, meter=meter)
+    assert meter.units == 8 * (2 * 3 + 2 + 2 + 1)  # the teacher is asked twice
+
+
 def test_without_a_head_no_data_is_touched():
     class Untouchable:
         def __getattribute__(self, name):

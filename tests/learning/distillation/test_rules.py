@@ -10,14 +10,12 @@ import torch
 
 from genwright.core import InvalidArgument
 from genwright.generators.diffusion.exact import GaussianMixture
+from genwright.learning.distillation.distances import L2, Power, PseudoHuber
+from genwright.learning.distillation.divergences import DIVERGENCES
 from genwright.learning.distillation.rules import (
-    DIVERGENCES,
-    L2,
     RULES,
     FDivergence,
     Matched,
-    Power,
-    PseudoHuber,
     ReverseKL,
     ScoreImplicit,
     Sid,

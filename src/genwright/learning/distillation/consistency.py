@@ -26,7 +26,7 @@ from genwright.core import InvalidArgument, method
 from genwright.generators.diffusion.denoiser import Denoiser, Guided
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.meter import Meter, metered
-from genwright.generators.diffusion.noise import Batch, Gaussian
+from genwright.generators.diffusion.noise import Batch, Gaussian, Noise
 from genwright.generators.diffusion.path import VE, wide
 from genwright.generators.diffusion.precondition import Boundary
 from genwright.generators.diffusion.samplers import karras
@@ -157,7 +157,7 @@ class ConsistencyDistiller:
         def losses(i: int) -> Losses:
             rng = Batch(seed, "step", i)
             x_0, cond = course.here(*source.batch(self.batch, rng))
-            ends = chord(taught, x_0, cond, levels, self.skip, rng)
+            ends = chord(taught, x_0, cond, levels, self.skip, rng, generator.noise)
             gamma = rng.uniform(self.batch).to(x_0) if self.sub_path else torch.ones_like(ends.high)
             found = sub_path_loss(
                 _Read(course.net, reading), _Read(course.average, reading), ends, gamma, cond,
@@ -220,7 +220,13 @@ class _Read(NamedTuple):
 
 @torch.no_grad()
 def chord(
-    teacher: Any, x_0: Tensor, cond: Tensor | None, levels: Tensor, skip: int, rng: Batch
+    teacher: Any,
+    x_0: Tensor,
+    cond: Tensor | None,
+    levels: Tensor,
+    skip: int,
+    rng: Batch,
+    noise: Noise | None = None,
 ) -> Chord:
     """Noise data to a random level, and let the teacher make one Euler step down.
 
@@ -231,10 +237,11 @@ def chord(
         levels: rising.
         skip: how many levels a step goes down, or to the lowest.
         rng: of levels and noise.
+        noise: the kernel; None is Gaussian.
     """
     n = (1 + rng.integers(len(levels) - 1, len(x_0))).to(levels.device)
     high, low = levels[n], levels[(n - skip).clamp(min=0)]
-    x_high = x_0 + Gaussian().sample(x_0.shape, high, rng)
+    x_high = x_0 + (noise or Gaussian()).sample(x_0.shape, high, rng)
     slope = (x_high - teacher(x_high, high, cond)) / wide(high, x_0)
     return Chord(x_high, x_high + wide(low - high, x_0) * slope, high, low)
 

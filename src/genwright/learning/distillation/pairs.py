@@ -20,6 +20,7 @@ from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch, Gaussian, Rows
 from genwright.generators.diffusion.stored import opened
+from genwright.learning.course import expect_gaussian
 
 _COLUMNS = ("noise", "completion")
 
@@ -105,14 +106,16 @@ def ode_pairs(teacher: DiffusionModel, n: int, *, seed: int, meter: Meter | None
     """Follow a teacher's own sampler from n noises; a teacher with classes gets each as often.
 
     Args:
-        teacher: with the sampler "euler" or "heun", which add no noise on the way.
+        teacher: with the sampler "euler" or "heun", which add no noise on the way, and Gaussian
+            noise, as one-step students have.
         n: pairs.
         seed: of the noises.
         meter: counts the teacher's evaluations.
 
     Raises:
-        InvalidArgument: a sampler that is random, or n below 1.
+        InvalidArgument: a sampler that is random, another noise, or n below 1.
     """
+    expect_gaussian("ode_pairs", teacher)
     if teacher.sampler not in ("euler", "heun") or n < 1:
         raise InvalidArgument(
             f"ode_pairs: needs the sampler euler or heun and n of 1 or more, got "
@@ -122,7 +125,6 @@ def ode_pairs(teacher: DiffusionModel, n: int, *, seed: int, meter: Meter | None
     known = denoiser.classes
     labels = [int(c) for c in range(known)] if known else [None]
     counts = [n // len(labels) + (i < n % len(labels)) for i in range(len(labels))]
-    kernel = teacher.noise or Gaussian()
     noises: list[Tensor] = []
     values: list[Tensor] = []
     with metered(meter, denoiser) as counted:
@@ -133,7 +135,7 @@ def ode_pairs(teacher: DiffusionModel, n: int, *, seed: int, meter: Meter | None
             values.append(torch.as_tensor(np.asarray(drawn)))
             shape = (count, *denoiser.shape)
             unit = torch.tensor(1.0, dtype=torch.float32)
-            noises.append(kernel.sample(shape, unit, Rows(own, 0, count)))
+            noises.append(Gaussian().sample(shape, unit, Rows(own, 0, count)))
     classes = None
     if known:
         classes = torch.repeat_interleave(torch.arange(known), torch.tensor(counts))

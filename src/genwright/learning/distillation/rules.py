@@ -24,6 +24,9 @@ import torch
 from torch import Tensor
 
 from genwright.core import InvalidArgument, nearest
+from genwright.generators.diffusion.path import wide
+from genwright.learning.distillation.distances import Distance, PseudoHuber, dot
+from genwright.learning.distillation.divergences import DIVERGENCES
 
 LEAST = 1e-5
 """Lower bound of the weight that SiD divides by."""
@@ -144,92 +147,6 @@ class FDivergence:
         return (sums / counts.clamp(min=1))[which]
 
 
-@dataclass(frozen=True)
-class Divergence:
-    """D_f(p || q) = E_q f(p / q).
-
-    Args:
-        f: a formula in r that sympy and Python read alike, for the record and the tests.
-        h: r^2 f''(r).
-    """
-
-    f: str
-    h: Callable[[Tensor], Tensor]
-
-
-DIVERGENCES: dict[str, Divergence] = {
-    "rkl": Divergence("-log(r)", torch.ones_like),
-    "softened": Divergence("(r + 1) * log(1/2 + 1/(2*r))", lambda r: 1 / (1 + r)),
-    "js": Divergence("r*log(r) - (r + 1)*log((r + 1)/2)", lambda r: r / (1 + r)),
-    "hellinger": Divergence("1 - sqrt(r)", lambda r: r.sqrt() / 4),
-    "kl": Divergence("r*log(r)", lambda r: r),
-    "jeffreys": Divergence("(r - 1)*log(r)", lambda r: 1 + r),
-}
-"""Divergences by name; an entry that is added here is a kind of `FDivergence`."""
-
-
-class Distance(Protocol):
-    """A distance d(y) of scores, by its gradient."""
-
-    def slope(self, y: Tensor) -> Tensor:
-        """Return d'(y), [B, ...]."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class PseudoHuber:
-    """d(y) = sqrt(|y|^2 + c^2) - c.
-
-    Args:
-        c: in units of x_0; above 0. Gaps well above it all count the same.
-
-    Raises:
-        InvalidArgument: c not above 0.
-    """
-
-    c: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not self.c > 0:
-            raise InvalidArgument(f"PseudoHuber: c must be above 0, got {self.c}.")
-
-    def slope(self, y: Tensor) -> Tensor:
-        """Return y / sqrt(|y|^2 + c^2), the length taken a draw."""
-        return y / _wide((_dot(y, y) + self.c**2).sqrt(), y)
-
-
-@dataclass(frozen=True)
-class L2:
-    """d(y) = |y|^2 / 2."""
-
-    def slope(self, y: Tensor) -> Tensor:
-        """Return y."""
-        return y
-
-
-@dataclass(frozen=True, kw_only=True)
-class Power:
-    """d(y) = |y|^p / p.
-
-    Args:
-        p: above 1; 2 is `L2`.
-
-    Raises:
-        InvalidArgument: p not above 1.
-    """
-
-    p: float = 1.5
-
-    def __post_init__(self) -> None:
-        if not self.p > 1:
-            raise InvalidArgument(f"Power: p must be above 1, got {self.p}.")
-
-    def slope(self, y: Tensor) -> Tensor:
-        """Return |y|^(p - 2) y."""
-        length = _dot(y, y).clamp(min=1e-20)  # at 0 the slope is 0, whatever the power says
-        return y * _wide(length ** (self.p / 2 - 1), y)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ScoreImplicit:
     """A distance of scores at every level, by the gradient theorem: -d'(y) . (fake - x_0).
@@ -246,7 +163,7 @@ class ScoreImplicit:
     def __call__(self, given: Matched) -> Tensor:
         """Return the loss of each draw, [B]."""
         slope = self.distance.slope(given.fake - given.real)
-        return -_dot(slope, given.fake - given.x_0)
+        return -dot(slope, given.fake - given.x_0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,7 +184,7 @@ class Sid:
         gap = given.real - given.fake
         with torch.no_grad():
             scale = (given.x_0 - given.real).abs().flatten(1).mean(1).clamp(min=LEAST)
-        return _dot(gap, (given.real - given.x_0) - self.alpha * gap) / scale
+        return dot(gap, (given.real - given.x_0) - self.alpha * gap) / scale
 
 
 RULES: dict[str, Callable[[], Any]] = {
@@ -300,13 +217,5 @@ def _pulled(given: Matched, weights: Tensor) -> Tensor:
     with torch.no_grad():
         x_0 = given.x_0
         scale = (x_0 - given.real).abs().flatten(1).mean(1).clamp(min=LEAST)
-        target = x_0 - _wide(weights / scale, x_0) * (given.fake - given.real)
+        target = x_0 - wide(weights / scale, x_0) * (given.fake - given.real)
     return 0.5 * (given.x_0 - target).flatten(1).square().sum(1)
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).flatten(1).sum(1)
-
-
-def _wide(values: Tensor, like: Tensor) -> Tensor:
-    return values.reshape(-1, *(1,) * (like.ndim - 1))
