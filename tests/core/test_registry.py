@@ -1,10 +1,12 @@
 """Methods are found by name, built from tables, and described so that they can be built again."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
 
-from genwright.core import InvalidArgument, TaskFileError, build, describe, find, method
+from genwright.core import InvalidArgument, TaskFileError, build, describe, find, method, registry
 from genwright.core.registry import methods, slot_of, snake_case
 
 
@@ -70,6 +72,24 @@ def test_describe_undoes_build_with_tables_inside_tables():
 def test_a_wrong_table_names_the_culprit(table, message):
     with pytest.raises(TaskFileError, match=message):
         build("strategy", table)
+
+
+def test_a_method_that_lacks_a_package_names_the_command(monkeypatch):
+    """A process without torch asks for a method that needs it."""
+    program = """
+import sys
+sys.modules["torch"] = None
+from genwright.core import MissingExtra, find
+try:
+    find("generator", "diffusion_model")
+except MissingExtra as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert told.stdout.startswith("diffusion_model needs torch: pip install 'genwright[lm]'")
+    monkeypatch.setattr(registry, "_commands", ["pip install 'genwright[lm]'"])
+    with pytest.raises(TaskFileError, match="More are there after: pip install 'genwright"):
+        find("learner", "nobody_wrote_this")
 
 
 def test_two_classes_cannot_share_a_name():

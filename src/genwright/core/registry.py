@@ -14,7 +14,8 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import entry_points, requires
 from typing import Any, TypeVar, cast
 
 from genwright.core.errors import InvalidArgument, MissingExtra, TaskFileError, nearest
@@ -71,6 +72,8 @@ class MethodInfo:
 
 _methods: dict[tuple[str, str], MethodInfo] = {}
 _problems: dict[str, str] = {}
+_commands: list[str] = []
+"""What would install the packages that modules lacked."""
 
 
 def method(*, paper: str = "", name: str = "", slot: str = "") -> Callable[[C], C]:
@@ -144,6 +147,7 @@ def find(slot: str, name: str) -> MethodInfo:
         names = [n for s, n in sorted(_methods) if s == slot]
         raise TaskFileError(
             f"no {slot} is called {name!r}; there are: {', '.join(names)}.{nearest(name, names)}"
+            + (f" More are there after: {' and '.join(_commands)}." if _commands else "")
         )
     return _methods[slot, name]
 
@@ -233,7 +237,7 @@ def _import_named(name: str) -> None:
             importlib.import_module(f"genwright.{room}.{name}")
         except ModuleNotFoundError as error:
             if error.name is None or not error.name.startswith("genwright"):
-                raise
+                raise MissingExtra(f"{name} {_needs(error)}") from error
 
 
 def _import_below(package: str) -> None:
@@ -251,8 +255,35 @@ def _import_below(package: str) -> None:
             continue  # programs of child processes
         try:
             importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            _problems[module.name] = f"{module.name} {_needs(error)}"
         except ImportError as error:
             _problems[module.name] = f"{module.name}: {error}"
+
+
+def _needs(error: ModuleNotFoundError) -> str:
+    """Return what an import lacked and the command that installs it, and remember the command."""
+    package = (error.name or "").partition(".")[0]
+    extra = _extras().get(package.lower())
+    command = f"pip install 'genwright[{extra}]'" if extra else f"pip install {package}"
+    if command not in _commands:
+        _commands.append(command)
+    return f"needs {package}: {command} ({error})."
+
+
+@cache
+def _extras() -> dict[str, str]:
+    """Return the smallest extra that brings each optional package, as the metadata has them."""
+    brought: dict[str, list[str]] = {}
+    for line in requires("genwright") or ():
+        if extra := re.search(r"extra == ['\"]([\w-]+)", line):
+            package = re.split(r"[^\w.-]", line, maxsplit=1)[0].replace("-", "_").lower()
+            brought.setdefault(extra[1], []).append(package)
+    found: dict[str, str] = {}
+    for extra, packages in sorted(brought.items(), key=lambda pair: (len(pair[1]), pair[0])):
+        for package in packages:
+            found.setdefault(package, extra)
+    return found
 
 
 def _import_entry_points() -> None:
