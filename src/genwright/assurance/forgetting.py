@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genwright.assurance.sample_quality import frechet_distance
+from genwright.assurance.point_sets import frechet_distance
 from genwright.core import InvalidArgument, child_seed
 
 

@@ -21,12 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genwright.assurance.sample_quality import (
-    binned_divergence,
-    floor,
-    measure_images,
-    mode_report,
-)
+from genwright.assurance.known_density import binned_divergence, mode_report
+from genwright.assurance.sample_quality import floor, measure_images
 from genwright.claims.contest import Row, Task, kept
 from genwright.core import GenwrightError, child_seed
 from genwright.generators.diffusion.denoiser import Denoiser

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 
-from genwright.assurance.sample_quality import frechet_distance
+from genwright.assurance.point_sets import frechet_distance
 from genwright.claims.arenas import prepared
 from genwright.core import Cost, GenwrightError, Ledger, child_seed
 from genwright.core.claim import Claim, ClaimResult, Scale

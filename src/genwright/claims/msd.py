@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from genwright.assurance.sample_quality import binned_divergence
+from genwright.assurance.known_density import binned_divergence
 from genwright.claims.arenas import prepared
 from genwright.core import Cost, Ledger, child_seed
 from genwright.core.claim import Claim, ClaimResult, Scale

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genwright.assurance.point_sets import frechet_distance
 from genwright.assurance.robustness import norm_quantile, quantised, step_noise
-from genwright.assurance.sample_quality import frechet_distance
 from genwright.claims.arenas import judge_digits
 from genwright.core import Cost, Ledger, child_seed
 from genwright.core.claim import Claim, ClaimResult, Scale

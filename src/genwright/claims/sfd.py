@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genwright.assurance.forgetting import ForgettingReport, forgetting_report
-from genwright.assurance.sample_quality import binned_divergence
+from genwright.assurance.known_density import binned_divergence
 from genwright.claims.arenas import CELLS, RING_SPREAD, digit_arena, prepared
 from genwright.claims.entries import meter_of
 from genwright.claims.matched import ENDLESS, FAKE_RATE
