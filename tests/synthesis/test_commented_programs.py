@@ -102,14 +102,14 @@ def test_questions_say_every_clause_and_none_comes_twice(rows):
         assert not re.search(r"[{}]", row["question"] + row["program"])
 
 
-@pytest.mark.parametrize(("chance", "least", "most"), [(0.0, 1, 1), (1.0, 2, 3), (0.5, 1, 3)])
-def test_a_program_has_a_comment_at_least_and_one_a_step_at_most(chance, least, most):
-    rows = CommentedPrograms(n=20, commented=chance, split="train").rows()
-    counts = [len(comments(row["program"])) for row in rows]
-    assert {min(counts), max(counts)} == {least, most}
-    assert all(n <= len(row["steps"]) for n, row in zip(counts, rows, strict=True))
-    if chance == 1:
-        assert counts == [len(row["steps"]) for row in rows]
+@pytest.mark.parametrize("chance", [0.0, 1.0, 0.75])
+def test_a_step_has_its_comment_by_chance(chance):
+    """Exact for 0 and 1; about 125 steps at 0.75 stay within 5.3 standard deviations (1e-7)."""
+    rows = CommentedPrograms(n=50, commented=chance, split="train").rows()
+    total = sum(len(row["steps"]) for row in rows)
+    share = sum(len(comments(row["program"])) for row in rows) / total
+    assert abs(share - chance) <= 5.3 * (chance * (1 - chance) / total) ** 0.5
+    assert all(len(comments(row["program"])) <= len(row["steps"]) for row in rows)
 
 
 def test_the_share_of_commented_steps_does_not_change_what_is_asked():

@@ -101,7 +101,7 @@ class CommentedPrograms:
         n: how many, no question twice.
         seed: which; the same seed gives the same rows.
         split: "train", or "held_out" for compositions of steps that training rows never have.
-        commented: chance that a step has its comment; one step of a program always has.
+        commented: chance that a step has its comment.
 
     Raises:
         InvalidArgument: n below 1, a chance out of [0, 1], or another split.
@@ -196,10 +196,9 @@ def _program(
     seed: int,
     commented: float,
 ) -> str:
-    always = _pick(len(chain), seed, "always")
     lines = ["def solve(xs):"]
     for i, (step, code) in enumerate(zip(chain, codes, strict=True)):
-        if i == always or uniform(seed, "commented", i) < commented:
+        if uniform(seed, "commented", i) < commented:
             note = step.notes[_pick(len(step.notes), seed, "note", i)]
             lines.append(f"    # {_fill(note, values)}")
         lines.append(f"    {'return' if step.gives == 'end' else 'xs ='} {code}")
