@@ -51,3 +51,14 @@ def sandbox():
 
     with Sandbox(workers=1) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory):
+    """A Python project with one class."""
+    pytest.importorskip("jedi")
+    root = tmp_path_factory.mktemp("shop")
+    (root / "store.py").write_text(
+        "class Basket:\n    owner: str = ''\n\n    def add_item(self, item): ...\n"
+    )
+    return str(root)

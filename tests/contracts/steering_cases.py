@@ -5,6 +5,7 @@ import re
 import pytest
 from case_parts import SCHEMA, cls
 
+from genwright.core import Vocabulary
 from genwright.generators.language.tabular import TabularModel
 from genwright.testing import ConstraintCase, DraftsCase, FilterCase, ShaperCase
 
@@ -89,6 +90,21 @@ def constraint__intersection(letters):
     )
 
 
+def constraint__cnf(letters):
+    clauses = [["ab", "c"], ["!bb", "d"]]
+
+    def accepts(text):
+        return (b"ab" in text or b"c" in text) and (b"bb" not in text or b"d" in text)
+
+    return ConstraintCase(
+        make=lambda: cls("constraint", "cnf")(clauses=clauses, whole=False),
+        vocabulary=letters,
+        members=["ab", "xxcxx", "bbcd"],
+        outsiders=["", "ba", "abb"],
+        accepts=accepts,
+    )
+
+
 def sevens():
     """Digits whose sum is a multiple of seven."""
 
@@ -146,6 +162,19 @@ def constraint__word_constraint(letters):
             re.fullmatch(b'[ \n.,;:!?"()-]*((cat|dog\'s|a)([ \n.,;:!?"()-]+|$))*', text.lower())
             is not None
         ),
+    )
+
+
+def constraint__code_completion(letters, shop):
+    kind = cls("constraint", "code_completion")
+    head = "from store import Basket\n\n\ndef f(basket: Basket):\n    return "
+    return ConstraintCase(
+        make=lambda: kind(tool=shop, file="use.py", before=head, after="\n"),
+        vocabulary=letters,
+        members=["basket.owner", "basket.add_item(basket.owner)", "1"],
+        outsiders=["basket.", "basket.own", "basket.owners", "basket.add"],
+        walks=3,
+        longest=25,
     )
 
 
@@ -249,4 +278,21 @@ def shaper__bayes_guide(tiny_llama):
         vocabulary=guide.vocabulary,
         prompt=ids("say"),
         tokens=ids("abc"),
+    )
+
+
+def shaper__completion_shaper(letters, shop):
+    kind = cls("shaper", "completion_shaper")
+    head = "from store import Basket\n\n\ndef f(basket: Basket):\n    return basket."
+    marked = Vocabulary(
+        letters.tokens,
+        letters.eos,
+        lambda text: [256] * text.startswith("@") + list(text.removeprefix("@").encode()),
+        "marked",
+    )
+    return ShaperCase(
+        make=lambda: kind(tool=shop, file="use.py", before=head, after="\n", trigger="@"),
+        vocabulary=marked,
+        prompt=[*b"basket.", 256],
+        tokens=list(b"owner"),
     )

@@ -163,3 +163,48 @@ def verifier__image_class(tmp_path_factory):
     right, wrong = train.pixels[train.labels == 3], train.pixels[train.labels == 0]
     settings = {"features": str(classifier(tmp_path_factory)), "label": 3}
     return verifier("image_class", list(right[:5]), [*wrong[:5], "3", [3]], **settings)
+
+
+def verifier__static_validity(shop):
+    pytest.importorskip("pylint")
+    head = "from store import Basket\n\n\ndef f():\n    basket = Basket()\n    return "
+    where = {"project": shop, "file": "use.py", "before": head, "after": "\n"}
+    wrong = ["basket.owners", "basked", "basket.("]
+    return verifier("static_validity", ["basket.owner", "len(basket.owner)"], wrong, **where)
+
+
+def verifier__dependency_coverage():
+    right = ["basket.owner + send()", "send(basket.owner)"]
+    wrong = ["basket.owners + send()", "'send' + basket.owner", "resend(basket.owner)"]
+    return verifier("dependency_coverage", right, wrong, names=("basket.owner", "send"))
+
+
+def verifier__wordnet_generic():
+    from genwright.core import MissingFile
+    from genwright.verifiers.wordnet import wordnet
+
+    try:
+        wordnet()
+    except MissingFile as error:
+        pytest.skip(str(error))
+    right, wrong = [" mammal.", " domestic animals"], [" cat", "", " thing", "zzz"]
+    return verifier("wordnet_generic", right, wrong, noun="dog", relation="kind")
+
+
+def verifier__critic(tmp_path):
+    import numpy as np
+
+    from genwright.learning.fit_critic import fit_critic
+
+    rows = [
+        {"prompt": p, "completion": c, "passed": c == "seven"}
+        for p in "abcdefgh"
+        for c in ("seven", "eight")
+    ]
+
+    def embed(texts):
+        return np.array([["seven" in str(t), 1.0] for t in texts], np.float32)
+
+    file = tmp_path / "critic.npz"
+    fit_critic(file, rows, seed=0, embed=embed)
+    return verifier("critic", ["seven"], ["eight", ""], file=str(file), prompt="z", embed=embed)

@@ -334,7 +334,8 @@ def _without(told: Any, names: tuple[str, ...]) -> Any:
     """Leave names out of a nested description."""
     if not isinstance(told, dict):
         return told
-    return {k: _without(v, names) for k, v in told.items() if k not in names}
+    kept = {k: v for k, v in told.items() if k not in names and (k != "tokens" or v)}
+    return {k: _without(v, names) for k, v in kept.items()}
 
 
 def weights_identity(model: str) -> str:

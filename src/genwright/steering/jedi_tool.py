@@ -1,0 +1,184 @@
+"""Complete Python names as an editor does, by Jedi, in a process of its own.
+
+Halter et al., Jedi (https://jedi.readthedocs.io): static analysis that reads a project and runs
+none of it. Ours: it works on a copy of the project's `.py` and `.pyi` files, in a process that
+refuses to import anything from there; an answer has a limit of time, after which the process is
+killed and started anew; answers are kept, so that draws which begin alike ask once.
+"""
+
+import atexit
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from genwright.core import InvalidArgument, MissingFile, SandboxError, require
+from genwright.steering.completion import Tally
+
+START_SECONDS = 180
+"""Time the process may take to start, on a machine that is busy."""
+ANSWERS = 4096
+"""Answers kept for each project."""
+READ = (".py", ".pyi")
+SKIPPED_FOLDERS = {"__pycache__", "node_modules", "site-packages"}
+KEPT = ("PATH", "PYTHONPATH", "HOME", "LD_LIBRARY_PATH")
+"""What the process sees of the environment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JediTool:
+    """Completes names in a Python project; tools of one project share a process and a tally.
+
+    Args:
+        project: its folder: what imports start from.
+        seconds: the most an answer may take; a later one is none, and counted.
+
+    Raises:
+        InvalidArgument: a limit that is not above 0.
+    """
+
+    project: str
+    seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0:
+            raise InvalidArgument(f"JediTool: seconds must be above 0, got {self.seconds}.")
+
+    def complete(self, file: str, before: str, after: str) -> list[str]:
+        """Return what may follow the cursor to finish a name.
+
+        Raises:
+            MissingFile: there is no such project.
+            MissingExtra: Jedi is not installed.
+            SandboxError: the process cannot be started.
+        """
+        return self._desk().ask(file, before, after, self.seconds)
+
+    @property
+    def tally(self) -> Tally:
+        """What was asked about this project."""
+        return self._desk().tally
+
+    def _desk(self) -> "_Desk":
+        if find_spec("jedi") is None:
+            require("jedi", extra="code", needed_by="JediTool")
+        where = str(Path(self.project).resolve())
+        if not Path(where).is_dir():
+            raise MissingFile(f"JediTool: there is no folder {self.project!r} to complete from.")
+        with _opening:
+            if where not in _desks:
+                _desks[where] = _Desk(where)
+            return _desks[where]
+
+
+class _Desk:
+    """One project: its copy, the process that knows it, and the answers it gave."""
+
+    def __init__(self, project: str) -> None:
+        self.tally = Tally()
+        self._folder = Path(tempfile.mkdtemp(prefix="genwright-jedi-"))
+        atexit.register(self.close)
+        self._owner = os.getpid()
+        _copy(Path(project), self._folder / "project")
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Connection | None = None
+        self._answers: OrderedDict[tuple[str, str, str], list[str]] = OrderedDict()
+
+    def ask(self, file: str, before: str, after: str, seconds: float) -> list[str]:
+        """Return the answer, or none where the process failed."""
+        with self._lock:
+            key = (file, before, after)
+            known = self._answers.pop(key, None)
+            if known is None:
+                known = self._answered(key, seconds)
+                if known is None:
+                    return []
+            self._answers[key] = known
+            while len(self._answers) > ANSWERS:
+                self._answers.popitem(last=False)
+            return list(known)
+
+    def close(self) -> None:
+        """End the process and drop the copy; a fork leaves both to the process that made them."""
+        if os.getpid() == self._owner:
+            self._stop()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _answered(self, question: tuple[str, str, str], seconds: float) -> list[str] | None:
+        channel = self._channel or self._start()
+        self.tally.asked += 1
+        began, reply = time.monotonic(), None
+        with suppress(EOFError, OSError):
+            channel.send_bytes(json.dumps(question).encode())
+            if channel.poll(seconds):
+                reply = json.loads(channel.recv_bytes())
+            else:
+                self._stop()
+        self.tally.seconds += time.monotonic() - began
+        if self._process is not None and self._process.poll() is not None:  # it died
+            self._stop()
+        if reply is None:
+            self.tally.failed += 1
+            return None
+        self.tally.known += bool(reply)
+        return reply
+
+    def _start(self) -> Connection:
+        ours, theirs = socket.socketpair()
+        program = Path(__file__).with_name("_jedi_worker.py")
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", program, str(theirs.fileno()), self._folder],
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # an interrupt at the keyboard is for the program alone
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in KEPT if name in os.environ},
+            )
+        self._channel = Connection(ours.detach())
+        try:
+            ready = self._channel.poll(START_SECONDS) and self._channel.recv_bytes() == b"ready"
+        except (EOFError, OSError):
+            ready = False
+        if not ready:
+            self._stop()
+            raise SandboxError(f"{program.name} did not start; run it by hand to see why.")
+        return self._channel
+
+    def _stop(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._channel = None
+
+
+_desks: dict[str, _Desk] = {}
+_opening = threading.Lock()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy what Jedi reads; hidden folders and other people's packages stay behind."""
+    target.mkdir()
+    for folder, inside, files in os.walk(source):
+        inside[:] = [n for n in inside if n not in SKIPPED_FOLDERS and not n.startswith(".")]
+        here = target / Path(folder).relative_to(source)
+        for name in files:
+            if name.endswith(READ):
+                here.mkdir(parents=True, exist_ok=True)
+                with suppress(OSError):  # a link that leads nowhere
+                    shutil.copyfile(Path(folder) / name, here / name)
