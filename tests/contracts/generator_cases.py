@@ -77,3 +77,10 @@ def generator__routed(tmp_path):
     return GeneratorCase(
         make=lambda: kind(generators=(one(), one()), prompts=((0,), (1,))), prompt=1
     )
+
+
+def generator__neurologic_beam():
+    kind, cnf = cls("generator", "neurologic_beam"), cls("constraint", "cnf")
+    model = TabularModel(size=4, depth=3, seed=1, sharpness=0.3)
+    settings = {"cnf": cnf(clauses=[["ab", "c"]], whole=False), "beam": 4, "max_tokens": 6}
+    return GeneratorCase(make=lambda: kind(model=model, **settings), prompt=[0], n=6, random=False)

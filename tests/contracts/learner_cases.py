@@ -160,3 +160,13 @@ def learner__fit_kv_predictor(tiny_llama, tmp_path):
         prompt="a says",
         n=2,
     )
+
+
+def learner__self_imitation(tiny_llama, tmp_path):
+    kind, inner = cls("learner", "self_imitation"), learner__supervised(tiny_llama, tmp_path)
+    yes = cls("verifier", "predicate")(function=bool)
+    return replace(
+        inner,
+        make=lambda: kind(learner=inner.make(), critic=yes, draws=2, rounds=1),
+        data=[{"prompt": f"say {c}"} for c in "abcd"],
+    )

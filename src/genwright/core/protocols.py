@@ -273,6 +273,10 @@ class TokenModel(Protocol):
         """Return a cache that continues a prompt and shares its memory; the prompt stays as is."""
         ...
 
+    def fork(self, cache: Any) -> Any:
+        """Return an independent copy of a branch, as far as it was read."""
+        ...
+
     def step(self, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
         """Append every chunk; return float32[rows, V] logits, in the order of chunks and tokens.
 

@@ -103,6 +103,10 @@ class Delivered:
         """Return a cache that continues a prompt."""
         return self._model.branch(cache)
 
+    def fork(self, cache: Any) -> Any:
+        """Return an independent copy of a branch."""
+        return self._model.fork(cache)
+
     def keep(self, cache: Any, nodes: Sequence[int]) -> None:
         """Keep one path of a draft tree."""
         self._model.keep(cache, nodes)

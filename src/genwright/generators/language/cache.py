@@ -126,6 +126,16 @@ class Pool:
         return row
 
     @torch.inference_mode()
+    def fork(self, row: RowCache) -> RowCache:
+        """Return a new row that holds what another does, and continues the same prompt."""
+        new = RowCache(row.prompt, len(self.rows), row.length)
+        self.reserve(len(self.rows) + 1, row.length)
+        for pool in (self.keys, self.values):
+            pool[:, new.slot, :, : row.length] = pool[:, row.slot, :, : row.length]
+        self.rows.append(new)
+        return new
+
+    @torch.inference_mode()
     def release(self, cache: PromptCache | RowCache) -> None:
         """Free a row's slot; the last row moves into it. A prompt is freed by its last user."""
         if isinstance(cache, PromptCache):

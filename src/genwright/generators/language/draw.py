@@ -20,9 +20,6 @@ from genwright.core import (
 from genwright.generators.language.request import Ticket, Token
 from genwright.generators.language.walks import WALKS, Walk
 
-WATTS_PER_THREAD = 4.2
-"""What one busy core is taken to draw, for estimated joules: a 400 W server package of 96 cores."""
-
 
 @dataclass
 class Spent:
@@ -58,6 +55,8 @@ class Draw:
     data: bytearray = field(default_factory=bytearray)
     cut: int | None = None
     guesser: DraftState | None = None
+    beam: Any = None
+    """The search that this draw is a hypothesis of."""
     shown: int = 0
 
     def __post_init__(self) -> None:

@@ -96,6 +96,10 @@ class _Pooled:
         """Return a cache that continues a prompt and shares its keys and values."""
         return self.pool.branch(cache)
 
+    def fork(self, cache: RowCache) -> RowCache:
+        """Return an independent copy of a branch."""
+        return self.pool.fork(cache)
+
     def keep(self, cache: RowCache, nodes: Sequence[int]) -> None:
         """Keep one path of the draft tree that was appended last."""
         self.pool.keep(cache, nodes)

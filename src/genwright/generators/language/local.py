@@ -118,6 +118,11 @@ class LocalLM:
         return self._load().model
 
     @property
+    def engine(self) -> Any:
+        """The `Engine` that draws from it, for requests of one's own."""
+        return self._load().engine
+
+    @property
     def context(self) -> int:
         """The most tokens that a prompt and its draw may hold together."""
         return self._load().model.context

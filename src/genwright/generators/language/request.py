@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from genwright.core import CompiledConstraint, DraftSource, InvalidArgument, LogitShaper, Sample
-
+from genwright.generators.language.hypotheses import Search
 from genwright.generators.language.sampling import Sampling
 from genwright.generators.language.trie import Trie
 
@@ -29,6 +29,9 @@ class Request:
             part in the modes that learn.
         scripts: instead of sampling, follow these tokens, one list a draw, to learn their
             log-probabilities.
+        search: instead of sampling, keep hypotheses and choose among them together; draw k is the
+            k-th best it found. It has its own way with constraints, and takes neither those of
+            the request, nor shapers, drafts and scripts; of `sampling` only the token limit counts.
         watch: whether the ticket reports every token as it is chosen (in the modes `asap` and
             `exact`, where tokens are taken back, once the draw has ended).
         trie: what is known of these constraints under this prompt, model and temperature, for the
@@ -46,6 +49,7 @@ class Request:
     shapers: tuple[LogitShaper, ...] = ()
     drafts: DraftSource | None = None
     scripts: Sequence[Sequence[int]] | None = None
+    search: Search | None = None
     watch: bool = False
     trie: Trie = field(default_factory=Trie)
     prefill: Prefill = "exact"
@@ -59,6 +63,13 @@ class Request:
             )
         if self.scripts is not None and len(self.scripts) != self.n:
             raise InvalidArgument(f"Request: {self.n} draws but {len(self.scripts)} scripts.")
+        if self.search is not None and (
+            self.constraints or self.shapers or self.drafts is not None or self.scripts is not None
+        ):
+            raise InvalidArgument(
+                "Request: a search chooses by itself; give it no constraints, shapers, drafts or "
+                "scripts."
+            )
         if self.shapers and self.sampling.mode != "mask":
             raise InvalidArgument(
                 f"mode {self.sampling.mode!r} conditions the model as it is, and shapers change "

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 
 from genwright.core import Chunk, Cost, Sample, TokenModel
+from genwright.core.cost import WATTS_PER_THREAD
 from genwright.generators.language import walking
+from genwright.generators.language.beams import Beam, ranks
 from genwright.generators.language.drafting import Draft, Path, drafted
-from genwright.generators.language.draw import WATTS_PER_THREAD, Draw, Spent
+from genwright.generators.language.draw import Draw, Spent
 from genwright.generators.language.prompts import Predictor, Prompts, ReadPrompt, predicted, unread
 from genwright.generators.language.request import Ticket
 from genwright.generators.language.scoring import Rows, wants_scores
@@ -66,19 +68,23 @@ class Rounds:
         request = ticket.request
         if request.n:
             prompt = self._prompts[request.prefill].find(tuple(request.prompt))
-            spots = range(request.first, request.first + request.n)
+            spots = ranks(request) if request.search is None else [request.first]
             self._waiting.extend((ticket, index, prompt) for index in spots)
 
     def drop_cancelled(self) -> None:
         """Hand over the draws of cancelled requests as they stand."""
-        for draw in [d for d in self._active if d.ticket.cancelled]:
+        for draw in [d for d in self._active if d.ticket.cancelled and d.beam is None]:
             draw.finish = "cancelled"
             self._leave(draw)
+        for beam in [b for b in self._beams() if b.ticket.cancelled]:
+            self._end(beam, cancelled=True)
         if any(ticket.cancelled for ticket, _, _ in self._waiting):
             kept = deque(spot for spot in self._waiting if not spot[0].cancelled)
             for ticket, index, _ in (spot for spot in self._waiting if spot[0].cancelled):
                 info = {"tokens": [], "finish_reason": "cancelled", "complete": False}
-                ticket.put((index, Sample("", None, Cost(), info)))
+                searched = ticket.request.search is not None
+                for k in ranks(ticket.request) if searched else [index]:
+                    ticket.put((k, Sample("", None, Cost(), info)))
             self._waiting = kept
 
     def abandon(self) -> list[Ticket]:
@@ -143,12 +149,18 @@ class Rounds:
         row = 0
         ready: list[tuple[Draw, int]] = []
         paths: dict[int, Path] = {}
+        hypotheses: dict[int, int] = {}
         for draw, draft in zip(running, drafts, strict=True):
             size = len(draw.pending)
             if draw.walk is not None:
                 wanted = _wanted(draw)
                 self._walk(draw, rows.logits[row : row + wanted])
                 row += wanted
+                continue
+            if draw.beam is not None:
+                hypotheses[id(draw)] = row
+                draw.pending.clear()
+                row += 1
                 continue
             rows.score_forced(draw, row)
             last = row + size - 1
@@ -162,6 +174,9 @@ class Rounds:
             else:
                 ready.append((draw, last))
             row += size + len(draft.tokens)
+        for beam in self._beams() if hypotheses else ():
+            at = [hypotheses[id(draw)] for draw in beam.draws]
+            self._grow(beam, rows.logits[at], rows.totals[at])
         while ready:
             self._choose(ready, rows)
             going = [(d, paths[id(d)]) for d, _ in ready if id(d) in paths]
@@ -179,7 +194,7 @@ class Rounds:
         """Start waiting draws whose prompt is read, as far as there is room."""
         joined: list[tuple[Draw, Tensor]] = []
         held: deque[tuple[Ticket, int, ReadPrompt]] = deque()
-        while self._waiting and len(self._active) < self._batch:
+        while self._waiting and self._taken() < self._batch:
             ticket, index, prompt = self._waiting.popleft()
             if prompt.logits is None:
                 held.append((ticket, index, prompt))
@@ -190,6 +205,10 @@ class Rounds:
                 self._fail(ticket, error)
                 continue
             self._active.append(draw)
+            if draw.beam is not None:
+                rows = Rows(prompt.logits)
+                self._grow(draw.beam, rows.logits, rows.totals)
+                continue
             joined.append((draw, prompt.logits))
         self._waiting.extendleft(reversed(held))
         waiting_for = [
@@ -206,10 +225,15 @@ class Rounds:
         states = [constraint.start() for constraint in request.constraints]
         shapers = [shaper.start(vocabulary, request.prompt) for shaper in request.shapers]
         limit = min(request.sampling.max_new_tokens, self._model.context - len(request.prompt))
+        search = request.search
+        front = None if search is None else search.begin(vocabulary, limit)
         draw = Draw(ticket, index, vocabulary, states, shapers, limit)
         if prompt.spent.network_evaluations:  # the first draw pays for reading
             draw.spent, prompt.spent = prompt.spent, Spent()
         draw.cache, draw.prompt = self._model.branch(prompt.cache), prompt
+        if search is not None and front is not None:
+            draw.beam = Beam(ticket, front, search.width, [draw], draw.spent)
+            return draw
         if draw.walk is not None:
             walking.proceed(draw, draw.walk, self._model, self._active)
             return draw
@@ -235,6 +259,35 @@ class Rounds:
                 walking.proceed(draw, draw.walk, self._model, self._active)
         except Exception as error:
             self._fail(draw.ticket, error)
+
+    def _beams(self) -> list[Beam]:
+        """Return the searches under way."""
+        found = {id(d.beam): d.beam for d in self._active if d.beam is not None}
+        return list(found.values())
+
+    def _taken(self) -> int:
+        """Return how many draws run, counting all that a search may come to."""
+        single = sum(draw.beam is None for draw in self._active)
+        return single + sum(beam.width for beam in self._beams())
+
+    def _grow(self, beam: Beam, logits_BV: Tensor, totals_B: Tensor) -> None:
+        """Let a search choose its next hypotheses; one without any has ended."""
+        before = {id(draw) for draw in beam.draws}
+        try:
+            beam.grow(logits_BV, totals_B, self._model)
+        except Exception as error:
+            self._fail(beam.ticket, error)
+            return
+        self._active = [d for d in self._active if id(d) not in before] + beam.draws
+        if not beam.draws:
+            beam.hand_over(torch.get_num_threads())
+
+    def _end(self, beam: Beam, *, cancelled: bool) -> None:
+        """End a search before its time, with what it has."""
+        self._active = [draw for draw in self._active if draw.beam is not beam]
+        for draw in beam.draws:
+            self._model.release(draw.cache)
+        beam.hand_over(torch.get_num_threads(), cancelled=cancelled)
 
     def _wake(self) -> None:
         """Let draws go on that waited for what another draw was asking about."""

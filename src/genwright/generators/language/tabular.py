@@ -77,6 +77,10 @@ class TabularModel:
         """Return a cache that continues another."""
         return TabularCache(list(cache.tokens))
 
+    def fork(self, cache: TabularCache) -> TabularCache:
+        """Return an independent copy."""
+        return TabularCache(list(cache.tokens))
+
     def step(self, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
         """Append every chunk and return float32[rows, V] logits."""
         rows: list[NDArray[np.float32]] = []
