@@ -171,7 +171,8 @@ def test_terms_are_added_to_the_mean_over_rows_and_told():
     """Gradient 1 of the rows and 2 of the term, Adam's first step is the rate: w falls by it."""
     layer = torch.nn.Linear(1, 1, bias=False)
     began = layer.weight.item()
-    course = Course(layer)
+    learner = replace(CASES["reflow"].learner, steps=1, warmup=0)
+    course = Course(learner, layer)
 
     def losses(i):
         w = course.net.weight[0].expand(4)
@@ -179,8 +180,8 @@ def test_terms_are_added_to_the_mean_over_rows_and_told():
 
     told = {}
     course.run(
-        replace(CASES["reflow"].learner, steps=1, warmup=0), losses, identity="", what="loss",
-        watch=lambda name, step, value: told.update({name: value}), meter=None, clip=9.0,
+        losses, what="loss", meter=None, clip=9.0,
+        watch=lambda name, step, value: told.update({name: value}),
     )  # fmt: skip
     assert told == pytest.approx({"loss": 3 * began, "beside": 2 * began})
     moved = course.net.weight.item()

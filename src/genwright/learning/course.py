@@ -1,8 +1,9 @@
 """What the trainers of denoisers share: where they start, one loop, and where the result goes.
 
-A trainer says what its losses are. `identity_of` names the training, so that a finished one is not
-repeated and a checkpoint of another is refused; `Course` copies the network, moves the copy by its
-losses and keeps the running average of its weights; `kept` puts that where the trainer was told to.
+A trainer says what its losses are. A `Course` copies the network, moves the copy by its losses and
+keeps the running average of its weights, which ends up where the trainer was told to put it. It has
+a name (`identity_of`), so that a finished one is not repeated and a checkpoint of another is
+refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,16 +46,29 @@ class Course:
     """A copy of a network in training, on the GPU where there is one, and its running average.
 
     Args:
+        learner: its settings: `steps`, `learning_rate`, `warmup`, `ema`, `folder`, `save_every`.
         net: left as it is.
+        told: what else the training depends on: the start, the data, the seed (`identity_of`).
+        without: settings that do not name the training.
         fused: whether the optimizer's step is one kernel; the last bits of weights depend on it.
 
     Attributes:
         net: the copy.
         average: of its weights, without gradient.
         device: where both are.
+        finished: whether the learner's folder holds the result already.
     """
 
-    def __init__(self, net: nn.Module, *, fused: bool = False) -> None:
+    def __init__(
+        self,
+        learner: Any,
+        net: nn.Module,
+        *told: Any,
+        without: tuple[str, ...] = (),
+        fused: bool = False,
+    ) -> None:
+        self._learner, self._identity = learner, identity_of(learner, *told, without=without)
+        self.finished = finished(learner.folder, self._identity)
         self.device = device()
         self.net = deepcopy(net).to(self.device).train().requires_grad_(True)
         self.average = deepcopy(self.net).eval().requires_grad_(False)
@@ -67,10 +81,8 @@ class Course:
 
     def run(
         self,
-        learner: Any,
         losses: Callable[[int], Losses],
         *,
-        identity: str,
         what: str,
         watch: Watch | None,
         meter: Meter | None,
@@ -79,10 +91,7 @@ class Course:
         """Do the steps that are left.
 
         Args:
-            learner: whose `steps`, `learning_rate`, `warmup`, `ema`, `folder` and `save_every`
-                count.
             losses: of step i, which depend on the seed and i alone.
-            identity: of the training.
             what: which loss, for a message.
             watch: told the loss of every step and its terms.
             meter: kept with the checkpoints.
@@ -91,6 +100,7 @@ class Course:
         Raises:
             TrainingError: a loss that is not finite; a checkpoint of another training.
         """
+        learner = self._learner
 
         def step(i: int) -> dict[str, float]:
             found = losses(i)
@@ -110,11 +120,15 @@ class Course:
             step,
             parts if meter is None else parts | {"meter": meter},
             steps=learner.steps,
-            identity=identity,
+            identity=self._identity,
             folder=learner.folder,
             save_every=learner.save_every,
             watch=watch,
         )
+
+    def kept(self, denoiser: Denoiser) -> str | Denoiser:
+        """Return what a generator takes: the result, or the folder it was saved to."""
+        return kept(denoiser, self._learner.folder, self._identity)
 
 
 def trainable(denoiser: Any) -> Denoiser:

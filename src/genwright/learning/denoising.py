@@ -26,9 +26,6 @@ from genwright.learning.course import (
     Losses,
     brought,
     expect_settings,
-    finished,
-    identity_of,
-    kept,
     trainable,
     weights_of,
 )
@@ -116,10 +113,9 @@ class DenoisingLearner:
         start = trainable(generator.denoiser)
         source = source_of(data, start.shape, start.classes)
         told = [weights_of(start), source.identity, weights_of(self.target), seed]
-        identity = identity_of(self, *told)
-        if finished(self.folder, identity):
+        course = Course(self, start.net, *told, fused=True)
+        if course.finished:
             return replace(generator, denoiser=self.folder)
-        course = Course(start.net, fused=True)
         denoise = replace(start, net=course.net)
         noise = self.noise or generator.noise or Gaussian()
         levels = self.sigmas or LogNormal()
@@ -140,12 +136,9 @@ class DenoisingLearner:
                 return Losses(denoising_loss(denoise, x_0, x, sigma, cond, self.weight), sigma)
 
         with metered(meter, brought(self.target), course.net) as target:
-            course.run(
-                self, losses, identity=identity, what="denoising loss", watch=watch, meter=meter,
-                clip=self.clip,
-            )  # fmt: skip
+            course.run(losses, what="denoising loss", watch=watch, meter=meter, clip=self.clip)
         found = replace(start, net=course.average)
-        return replace(generator, denoiser=kept(found, self.folder, identity))
+        return replace(generator, denoiser=course.kept(found))
 
 
 def denoising_loss(

@@ -27,16 +27,7 @@ from genwright.core import InvalidArgument, method
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch, Gaussian, LogNormal
-from genwright.learning.course import (
-    Course,
-    Losses,
-    expect_settings,
-    finished,
-    identity_of,
-    kept,
-    trainable,
-    weights_of,
-)
+from genwright.learning.course import Course, Losses, expect_settings, trainable, weights_of
 from genwright.learning.denoising import denoising_loss
 from genwright.learning.examples import source_of
 from genwright.learning.training import Watch
@@ -118,10 +109,10 @@ class DomainStudio:
             raise InvalidArgument(
                 f"DomainStudio: needs pictures of even height and width, got {start.shape}."
             )
-        identity = identity_of(self, weights_of(start), source.identity, seed)
-        if finished(self.folder, identity):
+        course = Course(self, start.net, weights_of(start), source.identity, seed)
+        if course.finished:
             return replace(generator, denoiser=self.folder)
-        course, noise = Course(start.net), generator.noise or Gaussian()
+        noise = generator.noise or Gaussian()
         adapted = replace(start, net=course.net)
         frozen = replace(adapted, net=deepcopy(course.net).eval().requires_grad_(False))
 
@@ -135,11 +126,9 @@ class DomainStudio:
             return Losses(base, sigma, terms)
 
         with metered(meter, frozen, course.net) as known:
-            course.run(
-                self, losses, identity=identity, what="denoising loss", watch=watch, meter=meter
-            )
+            course.run(losses, what="denoising loss", watch=watch, meter=meter)
         found = replace(start, net=course.average)
-        return replace(generator, denoiser=kept(found, self.folder, identity))
+        return replace(generator, denoiser=course.kept(found))
 
     def _kept_alike(
         self,

@@ -36,9 +36,6 @@ from genwright.learning.course import (
     Losses,
     brought,
     expect_settings,
-    finished,
-    identity_of,
-    kept,
     trainable,
     weights_of,
 )
@@ -146,12 +143,11 @@ class ConsistencyDistiller:
         start = trainable(self.student if self.student is not None else generator.denoiser)
         source = source_of(data, start.shape, start.classes)
         told = [weights_of(start), weights_of(teacher), source.identity, seed]
-        identity = identity_of(self, *told, without=("student",))
-        if finished(self.folder, identity):
+        course = Course(self, SubPathNet(start.net), *told, without=("student",))
+        if course.finished:
             return self._drawing(generator, self.folder)
         reading = Boundary(sigma_data=sigma_data_of(start), sigma_min=self.lo)
         guided = Guided(teacher, self.guidance) if self.guidance != 1 else teacher
-        course = Course(SubPathNet(start.net))
         levels = self.ladder().to(course.device)
 
         def losses(i: int) -> Losses:
@@ -166,11 +162,9 @@ class ConsistencyDistiller:
             return Losses(found, ends.high)
 
         with metered(meter, guided, course.net, course.average) as taught:
-            course.run(
-                self, losses, identity=identity, what="consistency loss", watch=watch, meter=meter
-            )
+            course.run(losses, what="consistency loss", watch=watch, meter=meter)
         found = Denoiser(course.average.net, reading)  # pyright: ignore[reportArgumentType]
-        return self._drawing(generator, kept(found, self.folder, identity))
+        return self._drawing(generator, course.kept(found))
 
     def ladder(self) -> Tensor:
         """Return float32[levels + 1] rising levels, from `lo` to `hi`."""

@@ -26,16 +26,7 @@ from genwright.generators.diffusion.noise import Batch
 from genwright.generators.diffusion.path import Flow, wide
 from genwright.generators.diffusion.precondition import RawFlow
 from genwright.generators.diffusion.stored import opened
-from genwright.learning.course import (
-    Course,
-    Losses,
-    expect_settings,
-    finished,
-    identity_of,
-    kept,
-    trainable,
-    weights_of,
-)
+from genwright.learning.course import Course, Losses, expect_settings, trainable, weights_of
 from genwright.learning.distillation.pairs import Pairs
 from genwright.learning.training import Watch
 
@@ -100,11 +91,10 @@ class Reflow:
         """
         pairs = Pairs.of(data)
         start = trainable(generator.denoiser)
-        identity = identity_of(self, weights_of(start), pairs.identity, seed)
+        course = Course(self, start.net, weights_of(start), pairs.identity, seed)
         flow = replace(generator, sampler="heun", guidance=1.0)
-        if finished(self.folder, identity):
+        if course.finished:
             return replace(flow, denoiser=self.folder)
-        course = Course(start.net)
 
         def losses(i: int) -> Losses:
             rng = Batch(seed, "step", i)
@@ -119,11 +109,8 @@ class Reflow:
             return Losses(error.flatten(1).square().mean(1), t)
 
         with metered(meter, None, course.net):
-            course.run(
-                self, losses, identity=identity, what="loss on pairs", watch=watch, meter=meter
-            )
-        found = kept(flow_denoiser(course.average), self.folder, identity)
-        return replace(flow, denoiser=found)
+            course.run(losses, what="loss on pairs", watch=watch, meter=meter)
+        return replace(flow, denoiser=course.kept(flow_denoiser(course.average)))
 
 
 def flow_denoiser(net: nn.Module) -> Denoiser:

@@ -34,9 +34,6 @@ from genwright.learning.course import (
     Losses,
     brought,
     expect_settings,
-    finished,
-    identity_of,
-    kept,
     trainable,
     weights_of,
 )
@@ -127,11 +124,10 @@ class PairDistiller:
         told = [weights_of(start), weights_of(guide), pairs.identity, seed]
         eye = eye_of(self.features)
         told += [] if eye is None else [codec.digest(list(eye.state_dict().values()))]
-        identity = identity_of(self, *told, without=("guide", "features"))
+        course = Course(self, start.net, *told, without=("guide", "features"))
         one_step = OneStep(denoiser=self.folder, sigma_init=self.sigma_init, batch=generator.batch)
-        if finished(self.folder, identity):
+        if course.finished:
             return one_step
-        course = Course(start.net)
         student, distance = replace(start, net=course.net), distance_of(eye)
 
         def losses(i: int) -> Losses:
@@ -149,11 +145,9 @@ class PairDistiller:
             return Losses(found, level)
 
         with metered(meter, guide, course.net) as guided:
-            course.run(
-                self, losses, identity=identity, what="loss on pairs", watch=watch, meter=meter
-            )
+            course.run(losses, what="loss on pairs", watch=watch, meter=meter)
         found = replace(start, net=course.average)
-        return replace(one_step, denoiser=kept(found, self.folder, identity))
+        return replace(one_step, denoiser=course.kept(found))
 
 
 @method(paper="arXiv:2407.12718")
