@@ -1,5 +1,10 @@
 """Jedi completes from a copy of a project, runs nothing of it, and is given up on in time."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +46,10 @@ def tool(shop, **settings):
     return JediTool(project=str(shop), **({"seconds": PATIENT} | settings))
 
 
+def desk_of(shop):
+    return jedi_tool._desks[os.getpid(), str(shop.resolve())]
+
+
 HEAD = "from store.model import Basket\ndef f(b: Basket):\n    return "
 
 
@@ -50,7 +59,7 @@ def test_it_knows_members_by_their_remainders_and_runs_nothing(shop):
     assert tool(shop).complete("use.py", HEAD + "b.add", "\n") == ["_item"]
     assert tool(shop).complete("use.py", HEAD + "'b.", "\n") == []
     assert not list(shop.rglob("ran"))
-    desk = jedi_tool._desks[str(shop.resolve())]
+    desk = desk_of(shop)
     copied = {str(p.relative_to(desk._folder)) for p in desk._folder.rglob("*.*") if p.is_file()}
     assert {"project/store/model.py", "project/store/__init__.py"} <= copied
     assert not any(Path(name).name == "ran" or "secret" in name for name in copied)
@@ -61,7 +70,7 @@ def test_what_a_compiled_module_imports_is_not_run_from_the_project(shop):
     """Jedi imports compiled modules; these import others by names that the project has too."""
     code = "import _datetime\nx = _datetime.datetime.strptime('', '')\nimport _decimal\n_decimal."
     assert tool(shop).complete("use.py", code, "\n")
-    desk = jedi_tool._desks[str(shop.resolve())]
+    desk = desk_of(shop)
     assert not [*shop.rglob("ran"), *desk._folder.rglob("ran")]
 
 
@@ -95,7 +104,7 @@ def test_a_process_that_dies_is_a_failure_and_starts_anew(shop):
     made = tool(shop)
     made.complete("dead.py", HEAD, "\n")
     before = made.tally.failed
-    desk = jedi_tool._desks[str(shop.resolve())]
+    desk = desk_of(shop)
     desk._process.kill()
     desk._process.wait()
     assert made.complete("dead.py", HEAD + "b.", "\n") == []
@@ -114,11 +123,42 @@ def test_what_jedi_cannot_take_is_a_failure(shop):
 
 def test_closing_removes_the_copy_and_ends_the_process(shop):
     tool(shop).complete("closed.py", HEAD, "\n")
-    desk = jedi_tool._desks.pop(str(shop.resolve()))
+    desk = jedi_tool._desks.pop((os.getpid(), str(shop.resolve())))
     process = desk._process
     desk.close()
     assert process.poll() is not None
     assert not desk._folder.exists()
+
+
+def test_a_program_that_is_killed_leaves_no_process_and_no_copy(shop):
+    code = (
+        "from genwright.steering import jedi_tool; import sys, time\n"
+        f"jedi_tool.JediTool(project={str(shop)!r}, seconds={PATIENT}).complete('a.py', 'x', '')\n"
+        "(desk,) = jedi_tool._desks.values()\n"
+        "print(desk._folder, desk._process.pid, flush=True); time.sleep(600)\n"
+    )
+    program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    folder, worker = program.stdout.readline().split()
+    assert Path(folder, "project", "store").is_dir()
+    program.send_signal(signal.SIGKILL)
+    program.wait()
+    deadline = time.monotonic() + PATIENT
+    while Path(folder).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(folder).exists()
+    program.stdout.close()
+    while _alive(int(worker)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(int(worker))
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")  # a zombie that nobody waits for has ended
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def test_bad_settings_are_refused(shop, monkeypatch):

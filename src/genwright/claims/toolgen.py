@@ -37,7 +37,7 @@ from genwright.verifiers.static_validity import StaticValidity
 
 TRAIN = ("rich", "networkx", "jinja2", "fsspec", "anyio", "packaging", "pygments", "accelerate")
 TEST = ("httpx", "typer", "huggingface_hub")
-EACH, TESTED, LONGEST = 24, 100, 128
+EACH, TESTED, LONGEST = 16, 100, 128
 STEPS, BATCH = 200, 2
 CLASSES = 20
 PATIENCE = 60.0

@@ -8,7 +8,9 @@ FOLDER holds a copy of a project in `project`; parsed files are kept beside it. 
 
 import contextlib
 import json
+import os
 import resource
+import shutil
 import sys
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
@@ -69,11 +71,16 @@ def main(socket: int, folder: Path) -> None:
     refuse_imports_from(root)
     channel = Connection(socket)
     channel.send_bytes(b"ready")
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    try:
         while True:
             question = json.loads(channel.recv_bytes())
             channel.send_bytes(json.dumps(answer(*question)).encode())
+    except (EOFError, OSError):  # who asked is gone, and cannot clear up
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        main(int(sys.argv[1]), Path(sys.argv[2]))
+    finally:
+        os._exit(0)  # to take Jedi's caches apart takes seconds

@@ -76,10 +76,11 @@ class JediTool:
         where = str(Path(self.project).resolve())
         if not Path(where).is_dir():
             raise MissingFile(f"JediTool: there is no folder {self.project!r} to complete from.")
+        key = (os.getpid(), where)  # a fork must not read the answers of its parent
         with _opening:
-            if where not in _desks:
-                _desks[where] = _Desk(where)
-            return _desks[where]
+            if key not in _desks:
+                _desks[key] = _Desk(where)
+            return _desks[key]
 
 
 class _Desk:
@@ -159,15 +160,15 @@ class _Desk:
         return self._channel
 
     def _stop(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-        if self._process is not None:
+        if self._process is not None:  # first: hung up on, it would drop the copy
             self._process.kill()
             self._process.wait()
+        if self._channel is not None:
+            self._channel.close()
         self._process = self._channel = None
 
 
-_desks: dict[str, _Desk] = {}
+_desks: dict[tuple[int, str], _Desk] = {}
 _opening = threading.Lock()
 
 
