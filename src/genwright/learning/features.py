@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genwright.core import InvalidArgument, child_seed, method
+from genwright.learning.denoising import untrained
 from genwright.learning.descent import descend, rate_at
 from genwright.nets.feature_net import FeatureNet, Features, save_features
 from genwright.synthesis.images import Images, digits_split
@@ -56,9 +57,8 @@ def train_features(
         raise InvalidArgument(
             f"train_features: needs pictures on both sides, got {len(train)} and {len(held_out)}."
         )
-    with torch.random.fork_rng():
-        torch.manual_seed(child_seed(seed, "weights"))
-        net = FeatureNet(train.shape[0], train.shape[1], len(train.classes), width=width)
+    channels, size, _ = train.shape
+    net = untrained(lambda: FeatureNet(channels, size, len(train.classes), width=width), seed=seed)
     pixels, labels = torch.as_tensor(train.pixels), torch.as_tensor(train.labels)
     rng = np.random.default_rng(child_seed(seed, "batches"))
     weights = list(net.parameters())

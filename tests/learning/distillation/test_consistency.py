@@ -12,7 +12,7 @@ from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.exact import GaussianMixture
 from genwright.generators.diffusion.meter import Meter, size_of
-from genwright.generators.diffusion.noise import Batch
+from genwright.generators.diffusion.noise import Batch, StudentT
 from genwright.generators.diffusion.precondition import Edm
 from genwright.learning.denoising import untrained
 from genwright.learning.distillation.consistency import (
@@ -241,6 +241,29 @@ def test_few_steps_begin_at_the_top_and_are_spaced_along_the_ladder():
 def test_bad_settings_are_refused(settings, told):
     with pytest.raises(InvalidArgument, match=told):
         ConsistencyDistiller(**settings)
+
+
+def test_the_noise_of_a_chord_is_that_of_the_generator():
+    levels, x_0 = torch.tensor([1.0, 2.0]), torch.zeros(5, 2)
+    heavy = chord(ONE, x_0, None, levels, 1, Batch(0), StudentT(3.0))
+    rng = Batch(0)
+    rng.integers(1, 5)
+    assert torch.equal(heavy.x_high, StudentT(3.0).sample((5, 2), torch.full((5,), 2.0), rng))
+    learner = ConsistencyDistiller(steps=2, batch=8, levels=3, student=small())
+    plain, other = (
+        learner.fit(DiffusionModel(denoiser=ONE, noise=noise), ONE, seed=0).denoiser.net
+        for noise in (None, StudentT(3.0))
+    )
+    assert not torch.equal(plain.out.weight, other.out.weight)
+
+
+def test_a_network_that_cannot_be_told_a_place_is_named():
+    class Plain(torch.nn.Module):
+        shape, classes = (2,), 0
+
+    learner = ConsistencyDistiller(steps=1, student=Denoiser(Plain(), Edm()))
+    with pytest.raises(InvalidArgument, match="a Plain has no condition"):
+        learner.fit(DiffusionModel(denoiser=ONE), ONE, seed=0)
 
 
 def test_an_exact_teacher_needs_a_student():

@@ -13,7 +13,7 @@ from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.exact import GaussianMixture
 from genwright.generators.diffusion.meter import Meter
-from genwright.generators.diffusion.noise import LogNormal
+from genwright.generators.diffusion.noise import LogNormal, StudentT
 from genwright.generators.diffusion.precondition import Edm
 from genwright.learning.course import weights_of
 from genwright.learning.denoising import DenoisingLearner, untrained
@@ -312,6 +312,8 @@ def test_settings_out_of_range_are_refused(settings, said):
 
 
 def test_what_does_not_fit_is_named():
+    with pytest.raises(InvalidArgument, match="Match: works under Gaussian noise alone"):
+        TINY.fit(replace(EXACT, noise=StudentT(4.0)), seed=0)
     with pytest.raises(InvalidArgument, match="has no weights to start from; give student="):
         Match().fit(EXACT, seed=0)
     with pytest.raises(InvalidArgument, match="there is no class 7; classes are 0 to 1"):

@@ -13,7 +13,7 @@ from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.exact import GaussianMixture
 from genwright.generators.diffusion.meter import Meter
-from genwright.generators.diffusion.noise import Batch
+from genwright.generators.diffusion.noise import Batch, StudentT
 from genwright.generators.diffusion.precondition import Edm
 from genwright.learning.denoising import untrained
 from genwright.learning.distillation.pairs import Pairs, ode_pairs
@@ -228,6 +228,26 @@ def test_distance_in_features_sees_more_than_pixels():
     assert torch.equal(both(a, a), torch.zeros(3))
 
 
+def test_a_training_with_another_eye_is_another_training(tmp_path):
+    pairs = Pairs(torch.randn(8, 1, 4, 4), torch.randn(8, 1, 4, 4))
+    start = DiffusionModel(
+        denoiser=flow_denoiser(untrained(lambda: ResMLP((1, 4, 4), 8, 1), seed=0))
+    )
+    eyes = [Features(untrained(lambda: FeatureNet(1, 4, 3, 4), seed=s), 1.0, 1) for s in (0, 1)]
+
+    def trained(eye):
+        """Return the steps that were made, and a draw."""
+        steps = []
+        learner = PairDistiller(folder=str(tmp_path), steps=3, batch=4, features=eye)
+        made = learner.fit(start, pairs, seed=0, watch=lambda n, s, v: steps.append(s))
+        return steps, made.sample(None, 2, seed=0).values
+
+    first, again, other = trained(eyes[0]), trained(eyes[0]), trained(eyes[1])
+    assert (first[0], again[0], other[0]) == ([0, 1, 2], [], [0, 1, 2])
+    assert np.array_equal(first[1], again[1])
+    assert not np.array_equal(first[1], other[1])
+
+
 def test_bad_input_is_refused():
     with pytest.raises(InvalidArgument, match="anneal must be"):
         Reflow(anneal=2.0)
@@ -241,6 +261,8 @@ def test_bad_input_is_refused():
         Pairs(torch.zeros(2, 3), torch.zeros(2, 2))
     with pytest.raises(InvalidArgument, match="needs the sampler"):
         ode_pairs(DiffusionModel(denoiser=ONE, sampler="churn"), 3, seed=0)
+    with pytest.raises(InvalidArgument, match="ode_pairs: works under Gaussian noise"):
+        ode_pairs(DiffusionModel(denoiser=ONE, noise=StudentT(4.0)), 3, seed=0)
     with pytest.raises(InvalidArgument, match="pairs must be"):
         SlimFlow(student=None, pairs=0)
     start = DiffusionModel(denoiser=flow_denoiser(small()))
