@@ -97,7 +97,7 @@ def test_held_out_compositions_are_new_and_their_steps_are_not():
 def test_questions_say_every_clause_and_none_comes_twice(rows):
     assert len({row["question"] for row in rows}) == len(rows)
     for row in rows:
-        assert len(row["clauses"]) == len(row["steps"]) in (2, 3)
+        assert len(row["clauses"]) == len(set(row["steps"])) == len(row["steps"]) in (2, 3)
         assert all(clause in row["question"] for clause in row["clauses"])
         assert not re.search(r"[{}]", row["question"] + row["program"])
 
@@ -118,6 +118,12 @@ def test_the_share_of_commented_steps_does_not_change_what_is_asked():
     assert [strip_comments(row["program"]) for row in some] == [
         strip_comments(row["program"]) for row in every
     ]
+
+
+def test_a_question_that_came_already_is_drawn_again(monkeypatch):
+    drawn = iter("aabac")
+    monkeypatch.setattr(CommentedPrograms, "_row", lambda self, seed: {"question": next(drawn)})
+    assert [row["question"] for row in CommentedPrograms(n=3).rows()] == ["a", "b", "c"]
 
 
 def test_a_seed_is_a_set_of_rows():
