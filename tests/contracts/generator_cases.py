@@ -32,6 +32,14 @@ def generator__policy_value_lm(tiny_llama):
     return replace(case, make=lambda: kind(policy=case.make()))
 
 
+def generator__selective_generator(tiny_llama, tmp_path):
+    from genwright.nets.adapters import RecurrentAdapter
+
+    RecurrentAdapter(32, hidden=4, layers=1).save(tmp_path / "adapter")
+    case, kind = generator__local_lm(tiny_llama), cls("generator", "selective_generator")
+    return replace(case, make=lambda: kind(base=case.make(), adapter=str(tmp_path / "adapter")))
+
+
 def generator__remote_lm(endpoint):
     kind = cls("generator", "remote_lm")
     return GeneratorCase(

@@ -58,6 +58,24 @@ def learner__policy_value_learner(tiny_llama, tmp_path):
     )
 
 
+def share_of_capitals(text, row):
+    return sum(c.isupper() for c in text) / max(1, len(text))
+
+
+def learner__selective_rl(tiny_llama, tmp_path):
+    kind, lm = cls("learner", "selective_rl"), cls("generator", "local_lm")
+    folder, small = tmp_path / "selective", {"hidden": 4, "layers": 1, "batch": 2}
+    settings = {"episodes": 2, "teach": 2, "teach_rate": 0.1, "learning_rate": 0.1}
+    return LearnerCase(
+        make=lambda: kind(
+            folder=f"{folder}{next(NUMBER)}", reward=share_of_capitals, **small, **settings
+        ),
+        generator=lambda: lm(model=str(tiny_llama), chat=False, dtype="float32", max_new_tokens=4),
+        data=[{"prompt": f"say {c}", "completion": c * 3} for c in "abcd"],
+        prompt="say a",
+    )
+
+
 def learner__denoising_learner(tmp_path):
     kind, folder = cls("learner", "denoising_learner"), tmp_path / "denoised"
     return LearnerCase(

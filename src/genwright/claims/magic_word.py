@@ -24,12 +24,12 @@ from genwright.generators.language.untrained import untrained
 from genwright.learning.supervised import Supervised
 
 PLAYS, ARTICLES = "text/tinyshakespeare.txt.gz", "text/wikitext2_valid.txt.gz"
-LINE, STATE = 64, 3
-"""Characters of a training row, and of a state of the character model."""
+LINE = 16
+"""Characters of a training row."""
 
 PAIRS, LIKELY = 30, 75
 KS = (0, 1, 2, 3, 4, 6)
-SEARCH = BackoffSearch(gcg=(4, 6), top_k=64, batch=64, iterations=6, shortlist=512)
+SEARCH = BackoffSearch(gcg=(4, 6), top_k=64, batch=64, iterations=6, shortlist=256)
 CHARACTERS = BackoffSearch(greedy=(1, 2), gcg=(2,), top_k=24, batch=48, iterations=12)
 
 SMALL = ("violations <= 0", "trials >= 20000", "chars_found >= 0.9", "chars_over_random >= 0.1")
@@ -53,7 +53,7 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
     heads = [] if model is None else first_heads(model)
     metrics |= _attacked(heads, 50 if smoke else 100, 400, seed)
     with tempfile.TemporaryDirectory() as folder:
-        found, spent = _characters(Path(folder), 5 if smoke else 40, 150 if smoke else 600, seed)
+        found, spent = _characters(Path(folder), 8 if smoke else 40, 200 if smoke else 1500, seed)
         metrics |= found
     if model is None:
         cost = Cost(network_evaluations=spent)
@@ -146,17 +146,19 @@ def _excluded(head: AttentionHead, imposed: Array, way: Array, k: int, omega: fl
 
 
 def _characters(folder: Path, states: int, steps: int, seed: int) -> tuple[dict[str, float], int]:
-    """Train a character model, and search for everything that one or two characters reach."""
+    """Train a character model, and search for all that one or two characters reach.
+
+    The states are single characters: two more before a longer one seldom change what is likeliest.
+    """
     text = gzip.decompress(data_file(PLAYS).read_bytes()).decode()
-    train, held = text[: int(0.9 * len(text))], text[int(0.9 * len(text)) :]
-    pieces = [train[i : i + LINE] for i in range(0, len(train) - LINE, LINE)]
+    pieces = [text[i : i + LINE] for i in range(0, len(text) - LINE, LINE)]
     rows = [{"prompt": piece[:1], "completion": piece[1:]} for piece in pieces]
     begun = untrained(folder / "begun", width=64, layers=2, heads=4, seed=child_seed(seed) % 2**31)
     learner = Supervised(
         folder=str(folder / "trained"),
         rank=0,
         steps=steps,
-        batch=32,
+        batch=64,
         learning_rate=5e-3,
         template="{prompt}",
         save_every=steps,
@@ -166,13 +168,12 @@ def _characters(folder: Path, states: int, steps: int, seed: int) -> tuple[dict[
     model = ControlledModel.of(trained, together=512)
     allowed = sorted({model.vocabulary.encode(c)[0] for c in set(text)})
     model = ControlledModel.of(trained, allowed=allowed, together=512)
-    rng = np.random.default_rng(child_seed(seed, "states"))
+    order = np.random.default_rng(child_seed(seed, "states")).permutation(allowed)
     tally = {"tried": 0, "found": 0, "random": 0, "at_two": 0, "found_at_two": 0}
-    for place in rng.integers(0, len(held) - STATE, states):
-        state = model.vocabulary.encode(held[place : place + STATE])
+    for state in [[int(character)] for character in order[:states]]:
         for target, prompt in reachable_set(model, state, 2).items():
             if prompt:
-                own = child_seed(seed, int(place), target)
+                own = child_seed(seed, *state, target)
                 found = CHARACTERS.find(model, state, target, seed=own)
                 random = RandomSearch(found.spent).find(model, state, target, seed=own)
                 reached = found.length is not None
