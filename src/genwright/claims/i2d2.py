@@ -104,10 +104,10 @@ def _sentences(logic: bool, head: str, sets: Sequence[Row], ledger: Ledger) -> S
             max_tokens=32,
         )
 
-    tasks = [
-        Task(prompt, Predicate(function=lambda text, row=row: all(_covered(text, row))), str(i))
-        for i, (prompt, row) in enumerate(by_prompt.items())
-    ]
+    def whole(row: Row) -> Predicate[str]:
+        return Predicate(function=lambda text: all(_covered(text, row)))
+
+    tasks = [Task(prompt, whole(row), str(i)) for i, (prompt, row) in enumerate(by_prompt.items())]
     outcomes = solve(tasks, Decoded(beam, {}), Single(), seed=0, ledger=ledger, workers=8).outcomes
     return sum((outcome.samples for outcome in outcomes), Samples[str]())
 

@@ -108,7 +108,13 @@ class Head:
 
     def save(self, path: Path) -> None:
         """Write it to a `.npz` file."""
-        np.savez(path, **{name: np.asarray(value) for name, value in vars(self).items()})
+        np.savez(
+            path,
+            mean=self.mean,
+            scale=self.scale,
+            weights=self.weights,
+            threshold=np.array(self.threshold),
+        )
 
 
 def features(embed: Embed, prompts: Sequence[str], draws: Sequence[str]) -> NDArray[np.float64]:

@@ -166,7 +166,7 @@ class Wordnet:
         end = next((i for i, word in enumerate(phrase) if word in _STOPS), len(phrase))
         phrases = (" ".join(phrase[start:end]) for start in range(end))
         known = ([one for one in self._singulars(p) if one in self.senses] for p in phrases)
-        return next((found for found in known if found), [])
+        return next((found for found in known if found), list[str]())
 
     def _singulars(self, phrase: str) -> Iterator[str]:
         """Yield a phrase, and what it may be the plural of (Morphy's rules for nouns)."""
