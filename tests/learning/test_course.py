@@ -71,7 +71,7 @@ CASES = {
     "reflow": Case(Reflow(**STEPS), FLOW, pairs(), (2.51247, 0.399068)),
     "pairs": Case(PairDistiller(**STEPS, guide=FLOW), FLOW, pairs(), (0.60406, 0.438512)),
     "domainstudio": Case(
-        DomainStudio(**STEPS), model((1, 2, 2), 0), PICTURES, (0.609412, 0.948054)
+        DomainStudio(**STEPS), model((1, 2, 2), 0), PICTURES, (0.442589, 0.793188)
     ),
     "match": Case(Match(**STEPS, fake_per_step=1), model(), None, (0.0177873, 7.52417)),
 }

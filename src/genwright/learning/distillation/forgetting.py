@@ -6,8 +6,9 @@ fake's score of a forgotten class is matched to the teacher's score of another.
 Chen et al. 2024, "Score Forgetting Distillation", arXiv:2409.11219, Algorithm 1; weight 0.01 is
 that of the published CIFAR-10 configuration, for 50,000 steps. The method is
 `Match(rule=Sid(), fake_per_step=1, streams=forget(...))`.
-Ours: the gradient's length is clipped, not its numbers; the forgotten classes, whose loss has
-little weight, take a quarter of a batch beside the others' whole one.
+Ours: the fake is trained under EDM's weights of levels, not on epsilon with equal ones; the
+gradient's length is clipped, not its numbers; the forgotten classes, whose loss has little weight,
+take a quarter of a batch beside the others' whole one.
 """
 
 from collections.abc import Iterable

@@ -11,7 +11,8 @@ Distribution Matching" (f-distill), arXiv:2502.15681; Zhou et al. 2024, "Score i
 Distillation" (SiD), arXiv:2404.04057, equation 23; Luo et al. 2024, "One-Step Diffusion
 Distillation through Score Implicit Matching" (SIM), arXiv:2410.16794, Theorem 3.1.
 Ours: sums over a draw's numbers everywhere, so that the rules differ in nothing else; a row that is
-not finite ends the training instead of being left out.
+not finite ends the training instead of being left out; the bins of `FDivergence` are even in log
+sigma and hold this batch alone, where the authors' code has them even in t, as running averages.
 
 Legend: B draws; losses are [B].
 """
