@@ -84,6 +84,16 @@ def test_finite_data_keeps_shapes_classes_and_its_kernel(noise):
     }
 
 
+def test_finite_data_keeps_its_digits_in_single_precision():
+    """Two points, exponents of 125,000 that differ by 1: the nearer has weight 1 / (1 + 1 / e)."""
+    data = FiniteData(torch.tensor([[1.0], [-1.0]]))
+    place = torch.tensor([[2e-6]])
+    found = data(place, 0.002)
+    assert found.dtype == torch.float32
+    share = 1 / (1 + np.exp(-2 * place.double().item() / float(torch.tensor(0.002)) ** 2))
+    assert found.item() == pytest.approx(2 * share - 1, abs=1e-4)
+
+
 def test_what_makes_no_mixture_is_refused():
     with pytest.raises(InvalidArgument, match="2 weights, 1 means"):
         GaussianMixture((0.5, 0.5), ((0.0,),), 1.0)
