@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genwright.core import InvalidArgument, Vocabulary
+from genwright.generators.language.tries import written
 from genwright.steering.code_completion import CodeCompletion
 from genwright.steering.compose import Intersection
 from genwright.steering.grammar import Regex
@@ -158,6 +159,12 @@ def test_it_composes_with_a_grammar():
     for byte in b"eta()":
         state.advance(byte)
     assert state.accepting
+
+
+def test_what_is_learnt_under_it_is_not_kept_for_later_processes():
+    """The project may have changed by then."""
+    assert written(CodeCompletion(tool="folder", file="m.py")) is None
+    assert written(Regex(pattern="a")) is not None
 
 
 @pytest.mark.parametrize("trigger", ["", "a", "ab("], ids=["empty", "letter", "several"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genwright.core import InvalidArgument, Vocabulary
+from genwright.core import InvalidArgument, MissingFile, Vocabulary
 from genwright.generators.language.engine import Engine
 from genwright.generators.language.request import Request
 from genwright.generators.language.sampling import Sampling
@@ -223,3 +223,12 @@ def test_a_model_without_the_trigger_is_refused_before_it_draws():
     with pytest.raises(InvalidArgument, match="must be one token"):
         shaper(Known(), trigger="ab(").suits(WORDS)
     shaper(Known()).suits(WORDS)
+
+
+def test_a_project_that_is_not_there_is_told_before_anything_is_drawn(tmp_path):
+    pytest.importorskip("jedi")
+    where = str(tmp_path / "none")
+    with pytest.raises(MissingFile, match="no folder"):
+        shaper(where).suits(WORDS)
+    with pytest.raises(MissingFile, match="no folder"):
+        CodeCompletion(tool=where, file="m.py").compile(WORDS)

@@ -18,13 +18,14 @@ could not be asked in between.
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genwright.core import InvalidArgument, Vocabulary, method
 from genwright.steering.completion import NAME_BYTES, CompletionTool, candidates
-from genwright.steering.jedi_tool import JediTool
+from genwright.steering.jedi_tool import opened
 
 Rest = tuple[bytes, bool]
 """What is left of a candidate, and whether a letter behind it would make it another name."""
@@ -46,7 +47,7 @@ class CodeCompletion:
         InvalidArgument: no trigger, or a character that may be part of a name.
     """
 
-    tool: CompletionTool | str
+    tool: CompletionTool | str | Path
     file: str
     before: str = ""
     after: str = ""
@@ -58,12 +59,16 @@ class CodeCompletion:
                 "CodeCompletion: trigger must be one character that is no part of a name, or a "
                 f"special token, got {self.trigger!r}."
             )
+        if isinstance(self.tool, str):  # no plain data: what is learnt under it must not be kept
+            object.__setattr__(self, "tool", Path(self.tool))  # for a project that has changed
 
     def compile(self, vocabulary: Vocabulary) -> "CompiledCompletion":
         """Prepare for one vocabulary.
 
         Raises:
             InvalidArgument: the trigger is neither one character nor a special token.
+            MissingFile: there is no such project.
+            MissingExtra: Jedi is not installed.
         """
         mark = None
         if len(self.trigger) > 1:
@@ -103,7 +108,7 @@ class CompiledCompletion:
     """Bytes that are tokens: what a name can be spelled with to its end."""
 
     def __post_init__(self) -> None:
-        tokens, tool = self.vocabulary.tokens, self.constraint.tool
+        tokens = self.vocabulary.tokens
         code = b"" if self.mark is not None else self.constraint.trigger.encode()
         free = np.array([bool(t) and not _reaches_over(bytes(t), code) for t in tokens], np.bool_)
         free[sorted(self.vocabulary.eos)] = True
@@ -112,7 +117,7 @@ class CompiledCompletion:
             free[self.mark] = True
         pairs = sorted((bytes(t), i) for i, t in enumerate(tokens) if t and free[i])
         made = {
-            "tool": JediTool(project=tool) if isinstance(tool, str) else tool,
+            "tool": opened(self.constraint.tool),
             "free": free,
             "apart": free & apart,
             "spelled": [text for text, _ in pairs],

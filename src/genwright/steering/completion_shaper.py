@@ -34,7 +34,7 @@ from genwright.steering.completion import (
     candidates,
     trigger_id,
 )
-from genwright.steering.jedi_tool import JediTool
+from genwright.steering.jedi_tool import opened
 
 REFUSED = 10_000.0
 """Nats that a refused token loses."""
@@ -74,12 +74,15 @@ class CompletionShaper:
             raise InvalidArgument("CompletionShaper: trigger must hold a character.")
 
     def suits(self, vocabulary: Vocabulary) -> None:
-        """Refuse a model without the trigger, before anything is drawn.
+        """Refuse a model without the trigger, and a tool that is not there, before any draw.
 
         Raises:
             InvalidArgument: the trigger is not one of its tokens.
+            MissingFile: there is no such project.
+            MissingExtra: Jedi is not installed.
         """
         trigger_id(vocabulary, self.trigger)
+        opened(self.tool)
 
     def start(self, vocabulary: Vocabulary, prompt: Sequence[int]) -> "CompletionState":
         """Return the state of one draw; a trigger that ends the prompt counts.
@@ -122,8 +125,7 @@ class CompletionState:
     def __init__(
         self, shaper: CompletionShaper, vocabulary: Vocabulary, prompt: Sequence[int]
     ) -> None:
-        tool = shaper.tool
-        self._tool = JediTool(project=tool) if isinstance(tool, str) else tool
+        self._tool = opened(shaper.tool)
         self._shaper, self._vocabulary = shaper, vocabulary
         self._trigger = trigger_id(vocabulary, shaper.trigger)
         self._text = bytearray()

@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from genwright.core import InvalidArgument, MissingFile, SandboxError, require
-from genwright.steering.completion import Tally
+from genwright.steering.completion import CompletionTool, Tally
 
 START_SECONDS = 180
 """Time the process may take to start, on a machine that is busy."""
@@ -38,7 +38,9 @@ KEPT = ("PATH", "PYTHONPATH", "HOME", "LD_LIBRARY_PATH")
 
 @dataclass(frozen=True, kw_only=True)
 class JediTool:
-    """Completes names in a Python project; tools of one project share a process and a tally.
+    """Completes names in a Python project as it was when it was first asked about.
+
+    Tools of one project share a process, what they know, and a tally.
 
     Args:
         project: its folder: what imports start from.
@@ -70,17 +72,40 @@ class JediTool:
         """What was asked about this project."""
         return self._desk().tally
 
-    def _desk(self) -> "_Desk":
+    def look(self) -> None:
+        """Look whether it can be asked, without asking.
+
+        Raises:
+            MissingFile: there is no such project.
+            MissingExtra: Jedi is not installed.
+        """
         if find_spec("jedi") is None:
             require("jedi", extra="code", needed_by="JediTool")
-        where = str(Path(self.project).resolve())
-        if not Path(where).is_dir():
+        if not Path(self.project).is_dir():
             raise MissingFile(f"JediTool: there is no folder {self.project!r} to complete from.")
+
+    def _desk(self) -> "_Desk":
+        self.look()
+        where = str(Path(self.project).resolve())
         key = (os.getpid(), where)  # a fork must not read the answers of its parent
         with _opening:
             if key not in _desks:
                 _desks[key] = _Desk(where)
             return _desks[key]
+
+
+def opened(tool: CompletionTool | str | Path) -> CompletionTool:
+    """Return a tool as it is, and Jedi for the folder of a project.
+
+    Raises:
+        MissingFile: there is no such folder.
+        MissingExtra: Jedi is not installed.
+    """
+    if not isinstance(tool, str | Path):
+        return tool
+    made = JediTool(project=str(tool))
+    made.look()
+    return made
 
 
 class _Desk:
