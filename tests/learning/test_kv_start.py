@@ -54,19 +54,21 @@ def test_layers_out_of_order_or_range_are_refused(keep):
 
 def test_ridge_finds_the_identity_where_the_keys_are_the_same():
     base = llama()
-    maps = KVMaps((0, 1, 2, 3), auxiliary=4, inputs=8, outputs=8)
+    maps = KVMaps((0, 1, 2, 3), auxiliary=4, inputs=8, outputs=8, cross=False)
     with torch.no_grad():
         maps.keys.zero_()
     assert ridge(maps, llama(), base, [IDS[:2], IDS[2:]]) == IDS.numel()
     off = (maps.keys - torch.eye(8)).abs().max()
     assert off < 0.05
     assert maps.value_bias.abs().max() < 0.05
+    assert ridge(maps, llama(), base, [IDS], sinks=2) == IDS.numel() - 2 * len(IDS)
 
 
-def test_ridge_leaves_an_error_that_no_step_of_its_maps_lowers():
+@pytest.mark.parametrize("cross", [False, True])
+def test_ridge_leaves_an_error_that_no_step_of_its_maps_lowers(cross):
     """The gradient of the penalised squared error is zero there, in keys, values and biases."""
     base, small = llama(), llama(2, seed=5)
-    maps = KVMaps((0, 0, 1, 1), auxiliary=2, inputs=8, outputs=8)
+    maps = KVMaps((0, 0, 1, 1), auxiliary=2, inputs=8, outputs=8, cross=cross)
     ridge(maps, small, base, [IDS])
     with torch.no_grad(), recorded(small) as x, recorded(base) as y:
         small.model(input_ids=IDS, use_cache=False)

@@ -36,27 +36,31 @@ def llama(seed=0, **shape):
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**(settings | shape))).eval()
 
 
-def maps(layer_map=(0, 0, 1), auxiliary=2, inputs=4, outputs=6):
+def maps(*, cross):
     torch.manual_seed(1)
-    made = KVMaps(layer_map, auxiliary=auxiliary, inputs=inputs, outputs=outputs)
+    made = KVMaps((0, 0, 1), auxiliary=2, inputs=4, outputs=6, cross=cross)
     for weight in made.parameters():
         torch.nn.init.normal_(weight)
     return made
 
 
-def test_each_base_layer_is_a_linear_map_of_its_auxiliary_layer():
-    made, keys, values = maps(), torch.randn(2, 5, 4), torch.randn(2, 5, 4)
+@pytest.mark.parametrize("cross", [False, True])
+def test_each_base_layer_is_a_linear_map_of_its_auxiliary_layer(cross):
+    """The paper's maps take keys to keys and values to values; ours take both to each."""
+    made, keys, values = maps(cross=cross), torch.randn(2, 5, 4), torch.randn(2, 5, 4)
     found_keys, found_values = made(keys, values)
     for layer, j in enumerate((0, 0, 1)):
-        wanted = keys[j] @ made.keys[layer] + made.key_bias[layer]
+        both = torch.cat([keys[j], values[j]], 1)
+        wanted = (both if cross else keys[j]) @ made.keys[layer] + made.key_bias[layer]
         assert torch.allclose(found_keys[layer], wanted, atol=1e-5)
-        wanted = values[j] @ made.values[layer] + made.value_bias[layer]
+        wanted = (both if cross else values[j]) @ made.values[layer] + made.value_bias[layer]
         assert torch.allclose(found_values[layer], wanted, atol=1e-5)
 
 
-def test_maps_of_equal_sizes_start_as_the_identity():
+@pytest.mark.parametrize("cross", [False, True])
+def test_maps_of_equal_sizes_start_as_the_identity(cross):
     keys, values = torch.randn(1, 5, 4), torch.randn(1, 5, 4)
-    found = KVMaps((0, 0), auxiliary=1, inputs=4, outputs=4)(keys, values)
+    found = KVMaps((0, 0), auxiliary=1, inputs=4, outputs=4, cross=cross)(keys, values)
     assert torch.allclose(found[0], keys.expand(2, 5, 4))
     assert torch.allclose(found[1], values.expand(2, 5, 4))
 
@@ -107,6 +111,10 @@ def test_what_is_recorded_and_put_back_changes_nothing_and_what_is_put_matters()
         with replaced(model, keys, values + 1.0):
             moved = model(input_ids=IDS, use_cache=False).logits
         assert (moved - wanted).abs().max() > 0.1
+        with replaced(model, keys, values + 1.0, sinks=1):
+            kept = model(input_ids=IDS, use_cache=False).logits
+        assert torch.allclose(kept[:, 0], wanted[:, 0], atol=1e-5)
+        assert (kept - wanted)[:, 1].abs().max() > 0.1
         assert torch.equal(model(input_ids=IDS, use_cache=False).logits, wanted)  # hooks are gone
 
 

@@ -52,17 +52,19 @@ def test_exact_prefill_takes_what_is_counted(fast, tokens):
     assert ttft_flops(config(3), tokens) == counted.get_total_flops()
 
 
+@pytest.mark.parametrize("sinks", [0, 1, 3])
 @pytest.mark.parametrize("tokens", [1, 2, 17])
-def test_predicted_prefill_takes_what_is_counted(fast, tokens):
+def test_predicted_prefill_takes_what_is_counted(fast, tokens, sinks):
     model, small = fast(3), fast(2, 36)
-    maps = KVMaps((0, 0, 1), auxiliary=2, inputs=12, outputs=16)
-    predictor = KVPredictor(small, model, maps)
+    cross = sinks != 3
+    maps = KVMaps((0, 0, 1), auxiliary=2, inputs=12, outputs=16, cross=cross)
+    predictor = KVPredictor(small, model, maps, sinks=sinks)
     prompt = ReadPrompt(tuple(range(tokens)), model.new_cache(), 0, ahead=predictor.begin())
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counted:
-        assert predictor.read(prompt, tokens) == 1
-        model.step([Chunk(prompt.cache, [tokens - 1])])
-    wanted = counted.get_total_flops()
-    assert ttft_flops(config(3), tokens, auxiliary=config(2, 36)) == wanted
+        left = predictor.read(prompt, tokens)
+        model.step([Chunk(prompt.cache, prompt.tokens[tokens - left :])])
+    found = ttft_flops(config(3), tokens, auxiliary=config(2, 36), sinks=sinks, cross=cross)
+    assert found == counted.get_total_flops()
 
 
 def test_a_prompt_of_no_token_is_refused():

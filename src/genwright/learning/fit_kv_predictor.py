@@ -13,8 +13,9 @@ alone; with the base frozen,
 K and V from the base's own pass, each CE with a z-loss of 1e-4 (logsumexp^2). AdamW with betas
 (0.9, 0.95), weight decay 0.1, clipping at 1 and a cosine to a tenth of the peak. In the paper
 70,000 steps of 2 million tokens at 1.2e-3. Ours: the maps start from ridge regression (`kv_start`),
-which makes a hundred steps worth taking; defaults for that many; no decay on biases and norms, as
-in the authors' configuration.
+which makes a hundred steps worth taking; the first token stays the base's own, and maps take keys
+and values together (`sinks=0, cross=False` is the paper's way); defaults for a hundred steps; no
+decay on biases and norms, as in the authors' configuration.
 """
 
 import json
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from genwright.core import InvalidArgument, child_seed, describe, method, require
 from genwright.generators.language.apart import apart
+from genwright.generators.language.embedded import quietly
 from genwright.generators.language.local import LocalLM
 from genwright.learning.checkpoint import drop_checkpoint, read_state, unfinished, write_state
 from genwright.learning.descent import descend, rate_at
@@ -66,6 +68,8 @@ class FitKVPredictor:
             caches. (0, 1, 0) trains the auxiliary model alone.
         ridge: tokens that the maps are first fitted to in closed form; 0 leaves them the identity
             where sizes agree, and zero where they do not.
+        sinks: first tokens of a prompt that the base reads itself.
+        cross: predict keys and values each from both.
         save_every: steps between checkpoints; a killed training resumes from the last one.
 
     Raises:
@@ -82,6 +86,8 @@ class FitKVPredictor:
     warmup: int = 8
     losses: tuple[float, float, float] = (1.0, 1.0, 1.0)
     ridge: int = 60_000
+    sinks: int = 1
+    cross: bool = True
     save_every: int = 25
 
     def __post_init__(self) -> None:
@@ -92,10 +98,14 @@ class FitKVPredictor:
                 raise InvalidArgument(
                     f"FitKVPredictor: {name} must be 1 or more, got {getattr(self, name)}."
                 )
-        if self.length < 2 or self.ridge < 0 or not self.learning_rate > 0:
+        if min(self.sinks, self.ridge) < 0 or self.length < self.sinks + 2:
             raise InvalidArgument(
-                "FitKVPredictor: length must be 2 or more, ridge 0 or more and learning_rate above "
-                f"0, got {self.length}, {self.ridge} and {self.learning_rate}."
+                "FitKVPredictor: sinks and ridge must be 0 or more, length at least sinks + 2, got "
+                f"{self.sinks}, {self.ridge} and {self.length}."
+            )
+        if not self.learning_rate > 0:
+            raise InvalidArgument(
+                f"FitKVPredictor: learning_rate must be above 0, got {self.learning_rate}."
             )
         if len(self.losses) != 3 or min(self.losses) < 0 or not any(self.losses):
             raise InvalidArgument(
@@ -150,6 +160,7 @@ class FitKVPredictor:
     ) -> list[float]:
         """Run the steps that are left, save everything, and return the loss of every step."""
         import torch
+        import transformers
 
         from genwright.generators.language.kv_predictor import AUXILIARY, save
         from genwright.learning.training import train
@@ -168,7 +179,7 @@ class FitKVPredictor:
 
             batches = _head(windows, self.ridge, self.batch)
             with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):
-                ridge(maps, small, base, (b.to(device) for b in batches))
+                ridge(maps, small, base, (b.to(device) for b in batches), sinks=self.sinks)
         net = torch.nn.ModuleDict({"auxiliary": small, "maps": maps})
         weights = list(net.parameters())
         optimizer = _optimizer(weights, self.learning_rate)
@@ -177,7 +188,7 @@ class FitKVPredictor:
         def step(i: int) -> dict[str, float]:
             ids_BT = _batch(windows, i, self.batch, seed).to(device)
             with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):
-                parts = joint_losses(small, maps, base, ids_BT, self.losses)
+                parts = joint_losses(small, maps, base, ids_BT, self.losses, sinks=self.sinks)
             loss = sum(w * parts[k] for w, k in zip(self.losses, parts, strict=True) if w)
             rate = rate_at(i, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
             for group in optimizer.param_groups:
@@ -197,9 +208,11 @@ class FitKVPredictor:
         )
         if enough():  # the caller was interrupted
             return record.losses
-        small.eval().save_pretrained(target / AUXILIARY)
+        with quietly(transformers):
+            small.eval().save_pretrained(target / AUXILIARY)
         tokenizer.save_pretrained(target / AUXILIARY)
-        save(target, maps, base=base, name=name, vocabulary=generator.vocabulary)
+        words = generator.vocabulary
+        save(target, maps, base=base, name=name, vocabulary=words, sinks=self.sinks)
         return record.losses
 
     def _start(self, base: Any, tokenizer: Any) -> "tuple[Any, KVMaps]":
@@ -221,7 +234,11 @@ class FitKVPredictor:
             small, layer_map = prune_layers(base, keep), nearest_kept(count, keep)
         sizes = [projections(m)[0][0].out_features for m in (small, base)]
         maps = KVMaps(
-            layer_map, auxiliary=len(projections(small)), inputs=sizes[0], outputs=sizes[1]
+            layer_map,
+            auxiliary=len(projections(small)),
+            inputs=sizes[0],
+            outputs=sizes[1],
+            cross=self.cross,
         )
         return small, maps
 
@@ -233,7 +250,13 @@ class FitKVPredictor:
 
 
 def joint_losses(
-    auxiliary: Any, maps: "KVMaps", base: Any, ids_BT: "Tensor", weights: Sequence[float]
+    auxiliary: Any,
+    maps: "KVMaps",
+    base: Any,
+    ids_BT: "Tensor",
+    weights: Sequence[float],
+    *,
+    sinks: int = 0,
 ) -> "dict[str, Tensor]":
     """Return the three parts of the loss; one whose weight is 0 is 0 and costs nothing.
 
@@ -243,6 +266,7 @@ def joint_losses(
         base: `transformers` model.
         ids_BT: tokens, long[B, T].
         weights: of "base", "auxiliary" and "cache".
+        sinks: first positions where the base keeps its own keys and values.
     """
     import torch
 
@@ -262,12 +286,14 @@ def joint_losses(
         return parts
     keys, values = maps(*small.stacked())
     if weights[0]:
-        with replaced(base, keys, values):
+        with replaced(base, keys, values, sinks=sinks):
             parts["base"] = _cross_entropy(base(input_ids=ids_BT, use_cache=False).logits, ids_BT)
     if weights[2]:
         with recorded(base) as own, torch.no_grad():
             base.base_model(input_ids=ids_BT, use_cache=False)
-        pairs = zip((keys, values), own.stacked(), strict=True)
+        rows = len(ids_BT)
+        predicted = (x.unflatten(1, (rows, -1))[:, :, sinks:].flatten(1, 2) for x in (keys, values))
+        pairs = zip(predicted, own.stacked(after=sinks), strict=True)
         distances = [(ours.float() - true).abs().mean((1, 2)).sum() for ours, true in pairs]
         parts["cache"] = distances[0] + distances[1]
     return parts

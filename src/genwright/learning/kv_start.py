@@ -62,7 +62,9 @@ def prune_layers(model: Any, keep: Sequence[int]) -> Any:
 
 
 @torch.no_grad()
-def ridge(maps: KVMaps, auxiliary: Any, base: Any, batches: Iterable[Tensor]) -> int:
+def ridge(
+    maps: KVMaps, auxiliary: Any, base: Any, batches: Iterable[Tensor], *, sinks: int = 0
+) -> int:
     """Set the maps to those with the least squared error on some text.
 
     Args:
@@ -70,6 +72,7 @@ def ridge(maps: KVMaps, auxiliary: Any, base: Any, batches: Iterable[Tensor]) ->
         auxiliary: `transformers` model.
         base: likewise.
         batches: token ids, long[B, T] each.
+        sinks: first positions of every sequence that need not be predicted.
 
     Returns:
         how many tokens the maps rest on.
@@ -78,28 +81,27 @@ def ridge(maps: KVMaps, auxiliary: Any, base: Any, batches: Iterable[Tensor]) ->
         InvalidArgument: no token.
     """
     layers, inputs, outputs = maps.keys.shape
-    picked, seen = list(maps.layer_map), 0
-    kinds = 2 * len(projections(auxiliary))  # keys of every layer, then values
     like = {"dtype": torch.float64, "device": maps.keys.device}
-    squares = torch.zeros(kinds, inputs + 1, inputs + 1, **like)
+    squares = torch.zeros(2 * layers, inputs + 1, inputs + 1, **like)  # of keys, then of values
     products = torch.zeros(2 * layers, inputs + 1, outputs, **like)
-    picked += [kinds // 2 + j for j in picked]
+    seen = 0
     for ids_BT in batches:
         with recorded(auxiliary) as small, recorded(base) as large:
             auxiliary.base_model(input_ids=ids_BT, use_cache=False)
             base.base_model(input_ids=ids_BT, use_cache=False)
-        x, y = (torch.cat(found.stacked()).float() for found in (small, large))
+        x = torch.cat(maps.inputs(*small.stacked(after=sinks))).float()
+        y = torch.cat(large.stacked(after=sinks)).float()
         x = torch.cat([x, x.new_ones(*x.shape[:2], 1)], 2)
         squares += x.mT @ x
-        products += x[picked].mT @ y
-        seen += ids_BT.numel()
+        products += x.mT @ y
+        seen += x.shape[1]
     if not seen:
         raise InvalidArgument("ridge: needs text of at least one token, got none.")
     scale = squares.diagonal(dim1=1, dim2=2)[:, :-1].mean(1)
     penalty = torch.eye(inputs + 1, **like)
     penalty[-1, -1] = 0.0  # the bias is free
     squares += RIDGE * scale[:, None, None] * penalty
-    found = torch.linalg.solve(squares[picked], products).to(maps.keys.dtype)
+    found = torch.linalg.solve(squares, products).to(maps.keys.dtype)
     for half, weight, bias in (
         (found[:layers], maps.keys, maps.key_bias),
         (found[layers:], maps.values, maps.value_bias),

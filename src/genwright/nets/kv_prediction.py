@@ -5,8 +5,9 @@ rotates them itself (and norms them, where it has a key norm). `recorded` and `r
 any `transformers` model whose attention has a `k_proj` and a `v_proj`.
 
 Horton et al. 2024, "KV Prediction for Improved Time to First Token", arXiv:2410.08391, Section 3:
-K_l = W_K,l concat_heads(K^A_j(l)) + b_K,l, and likewise V. Ours: the maps of all layers stand in
-one tensor each, so that they are one batched product.
+K_l = W_K,l concat_heads(K^A_j(l)) + b_K,l, and likewise V. Ours: keys and values are both predicted
+from keys and values together (`cross`), which tell more than either; the first positions may keep
+the base's own (`replaced`); the maps of all layers stand in one tensor, as one batched product.
 
 Legend: L layers of the base, A of the auxiliary model; I and O numbers in the keys of one token and
 layer there (key heads times head size); N tokens; B sequences of T tokens; K key heads, D head
@@ -50,13 +51,20 @@ class KVMaps(nn.Module):
         auxiliary: how many layers there are to predict from.
         inputs: I.
         outputs: O.
+        cross: predict from keys and values together; False is the paper's way, each from its own.
 
     Raises:
         InvalidArgument: a layer that the auxiliary model has not, or a falling map.
     """
 
     def __init__(
-        self, layer_map: Sequence[int], *, auxiliary: int, inputs: int, outputs: int
+        self,
+        layer_map: Sequence[int],
+        *,
+        auxiliary: int,
+        inputs: int,
+        outputs: int,
+        cross: bool = True,
     ) -> None:
         super().__init__()
         layers = tuple(layer_map)
@@ -67,22 +75,31 @@ class KVMaps(nn.Module):
             )
         if list(layers) != sorted(layers):
             raise InvalidArgument(f"KVMaps: the layer map must never fall, got {layers}.")
-        self.layer_map = layers
-        self.keys = nn.Parameter(torch.zeros(len(layers), inputs, outputs))
+        self.layer_map, self.cross = layers, cross
+        wide = 2 * inputs if cross else inputs
+        self.keys = nn.Parameter(torch.zeros(len(layers), wide, outputs))
         self.key_bias = nn.Parameter(torch.zeros(len(layers), 1, outputs))
-        self.values = nn.Parameter(torch.zeros(len(layers), inputs, outputs))
+        self.values = nn.Parameter(torch.zeros(len(layers), wide, outputs))
         self.value_bias = nn.Parameter(torch.zeros(len(layers), 1, outputs))
         if inputs == outputs:
             with torch.no_grad():
-                self.keys += torch.eye(inputs)
-                self.values += torch.eye(inputs)
+                self.keys[:, :inputs] += torch.eye(inputs)
+                self.values[:, -inputs:] += torch.eye(inputs)
 
     def forward(self, keys_ANI: Tensor, values_ANI: Tensor) -> tuple[Tensor, Tensor]:
         """Return the predicted keys and values, [L, N, O] each."""
-        picked = list(self.layer_map)
-        keys = torch.baddbmm(self.key_bias, keys_ANI[picked], self.keys)
-        values = torch.baddbmm(self.value_bias, values_ANI[picked], self.values)
+        from_keys, from_values = self.inputs(keys_ANI, values_ANI)
+        keys = torch.baddbmm(self.key_bias, from_keys, self.keys)
+        values = torch.baddbmm(self.value_bias, from_values, self.values)
         return keys, values
+
+    def inputs(self, keys_ANI: Tensor, values_ANI: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what each base layer's keys and values are predicted from, [L, N, I or 2 I]."""
+        picked = list(self.layer_map)
+        if not self.cross:
+            return keys_ANI[picked], values_ANI[picked]
+        both = torch.cat([keys_ANI, values_ANI], 2)[picked]
+        return both, both
 
 
 def rotate(x: Tensor, positions: Tensor, frequencies: Tensor) -> Tensor:
@@ -126,9 +143,10 @@ class Recorded:
         self.keys: list[Any] = [None] * layers
         self.values: list[Any] = [None] * layers
 
-    def stacked(self) -> tuple[Tensor, Tensor]:
-        """Return keys and values, [layers, B T, I] each."""
-        return torch.stack(self.keys).flatten(1, 2), torch.stack(self.values).flatten(1, 2)
+    def stacked(self, *, after: int = 0) -> tuple[Tensor, Tensor]:
+        """Return keys and values, [layers, B (T - after), I] each, without the first positions."""
+        keys, values = torch.stack(self.keys), torch.stack(self.values)
+        return keys[:, :, after:].flatten(1, 2), values[:, :, after:].flatten(1, 2)
 
 
 @contextmanager
@@ -151,18 +169,21 @@ def recorded(model: Any) -> Iterator[Recorded]:
 
 
 @contextmanager
-def replaced(model: Any, keys_LNO: Tensor, values_LNO: Tensor) -> Iterator[None]:
-    """Put given keys (before rotation) and values in the place of a model's own, everywhere.
+def replaced(model: Any, keys_LNO: Tensor, values_LNO: Tensor, *, sinks: int = 0) -> Iterator[None]:
+    """Put given keys (before rotation) and values in the place of a model's own.
 
     Args:
         model: whose forward passes inside the block then attend to them at all N = B T positions.
         keys_LNO: gradients reach them.
         values_LNO: likewise.
+        sinks: first positions of every sequence that keep the model's own, as it would compute them
+            without any replacement, since they attend to nothing else.
     """
 
     def put(given_NO: Tensor) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            return given_NO.view_as(output).to(output.dtype)
+            given_BTO = given_NO.view_as(output).to(output.dtype)
+            return torch.cat([output[:, :sinks], given_BTO[:, sinks:]], 1) if sinks else given_BTO
 
         return hook
 

@@ -14,13 +14,17 @@ from typing import Any
 from genwright.core import InvalidArgument
 
 
-def ttft_flops(base: Any, tokens: int, *, auxiliary: Any = None) -> int:
+def ttft_flops(
+    base: Any, tokens: int, *, auxiliary: Any = None, sinks: int = 1, cross: bool = True
+) -> int:
     """Return the operations between a prompt and its first token.
 
     Args:
         base: `transformers` configuration of a model of Llama's shape.
         tokens: of the prompt.
         auxiliary: likewise of the model that reads all but the last token; None for exact prefill.
+        sinks: first tokens that the base reads too.
+        cross: whether keys and values are each predicted from both.
 
     Raises:
         InvalidArgument: no token.
@@ -28,14 +32,19 @@ def ttft_flops(base: Any, tokens: int, *, auxiliary: Any = None) -> int:
     if tokens < 1:
         raise InvalidArgument(f"ttft_flops: tokens must be 1 or more, got {tokens}.")
     head = 2 * base.hidden_size * base.vocab_size
-    if auxiliary is None:
-        return base.num_hidden_layers * _layer(base, tokens, tokens) + head
     read = tokens - 1
-    layers = auxiliary.num_hidden_layers
-    small = layers * _layer(auxiliary, read, read) - 2 * read * _after_attention(auxiliary)
-    maps = 2 * base.num_hidden_layers * 2 * read * _kv_width(auxiliary) * _kv_width(base)
+    if auxiliary is None or read <= sinks:
+        return base.num_hidden_layers * _layer(base, tokens, tokens) + head
+    inputs = _kv_width(auxiliary) * (1 + cross)
+    maps = 2 * base.num_hidden_layers * 2 * (read - sinks) * inputs * _kv_width(base)
     last = base.num_hidden_layers * _layer(base, 1, tokens) + head
-    return last if not read else small + maps + last
+    return _cache(auxiliary, read) + _cache(base, sinks) + maps + last
+
+
+def _cache(config: Any, tokens: int) -> int:
+    """Return the operations for the keys and values of some tokens, and nothing after them."""
+    layers = config.num_hidden_layers * _layer(config, tokens, tokens)
+    return layers - 2 * tokens * _after_attention(config)
 
 
 def _layer(config: Any, new: int, seen: int) -> int:

@@ -42,18 +42,18 @@ def llama(layers=3, seed=0):
     return transformers.LlamaForCausalLM(config).eval()
 
 
-def maps(layer_map, auxiliary, noise=0.0):
+def maps(layer_map, auxiliary, noise=0.0, cross=True):
     torch.manual_seed(2)
-    made = KVMaps(layer_map, auxiliary=auxiliary, inputs=16, outputs=16)
+    made = KVMaps(layer_map, auxiliary=auxiliary, inputs=16, outputs=16, cross=cross)
     with torch.no_grad():
         for weight in made.parameters():
             weight += noise * torch.randn_like(weight)
     return made
 
 
-def engine(base, auxiliary, made, **settings):
+def engine(base, auxiliary, made, sinks=1, **settings):
     fast, small = FastLlama(base, VOCABULARY), FastLlama(auxiliary, VOCABULARY)
-    return Engine(fast, predictor=KVPredictor(small, fast, made), **settings)
+    return Engine(fast, predictor=KVPredictor(small, fast, made, sinks=sinks), **settings)
 
 
 def draws(made, prompt=PROMPT, n=3, **request):
@@ -63,13 +63,14 @@ def draws(made, prompt=PROMPT, n=3, **request):
 
 
 def logprobs(found):
-    return torch.tensor([draw.info["token_logprobs"] for draw in found])
+    return torch.tensor([p for draw in found for p in draw.info["token_logprobs"]])
 
 
-@pytest.fixture
-def same():
+@pytest.fixture(params=[(0, False), (0, True), (1, True), (3, True)], ids=str)
+def same(request):
     """An engine whose predictor is the base itself, with identity maps."""
-    made = engine(llama(), llama(), maps((0, 1, 2), 3))
+    sinks, cross = request.param
+    made = engine(llama(), llama(), maps((0, 1, 2), 3, cross=cross), sinks=sinks)
     yield made
     made.close()
 
@@ -83,7 +84,7 @@ def rough():
     made.close()
 
 
-@pytest.mark.parametrize("length", [1, 2, 20])
+@pytest.mark.parametrize("length", [1, 2, 3, 20])
 def test_the_base_as_its_own_auxiliary_gives_exact_draws(same, length):
     exact = draws(same, PROMPT[:length])
     predicted = draws(same, PROMPT[:length], prefill="predicted")
@@ -120,11 +121,12 @@ def test_a_prompt_in_pieces_and_beside_others_is_predicted_alike(rough):
     assert torch.allclose(logprobs(found), logprobs(wanted), atol=1e-4)
 
 
-def test_the_engine_computes_what_the_training_graph_does_with_the_last_keys_its_own(rough):
+@pytest.mark.parametrize(("ids", "sinks"), [([7, 9], 0), ([7, 9, 8], 1)])
+def test_the_engine_computes_what_the_training_graph_does_with_the_last_keys_its_own(ids, sinks):
     """The paper's two passes: predicted everywhere in training; at the last token its own here."""
-    base = llama()
+    base, prompt = llama(), ids
     small, made = prune_layers(base, (0, 2)), maps((0, 0, 1), 2, noise=0.3)
-    ids = torch.tensor([[7, 9]])
+    ids = torch.tensor([prompt])
 
     def own_last(module, inputs, output):
         own = module.forward(inputs[0])
@@ -133,12 +135,15 @@ def test_the_engine_computes_what_the_training_graph_does_with_the_last_keys_its
     with torch.no_grad():
         with recorded(small) as seen:
             small(input_ids=ids, use_cache=False)
-        with replaced(base, *made(*seen.stacked())):
+        with replaced(base, *made(*seen.stacked()), sinks=sinks):
             for layer in base.model.layers:
                 layer.self_attn.k_proj.register_forward_hook(own_last)
                 layer.self_attn.v_proj.register_forward_hook(own_last)
             wanted = base(input_ids=ids, use_cache=False).logits[0, -1].log_softmax(-1)
-    found = draws(rough, [7, 9], n=1, scripts=[[11]], prefill="predicted")
+    base = llama()
+    running = engine(base, prune_layers(base, (0, 2)), made, sinks=sinks)
+    found = draws(running, prompt, n=1, scripts=[[11]], prefill="predicted")
+    running.close()
     assert found[0].logprob == pytest.approx(wanted[11].item(), abs=1e-4)
 
 
@@ -159,6 +164,8 @@ def test_the_auxiliary_model_reads_what_it_must_and_leaves_the_last_token():
     assert (prompt.done, prompt.cache.length) == (8, 0)
     assert predictor.read(prompt, 12) == 1
     assert (prompt.done, prompt.cache.length, prompt.ahead) == (19, 19, None)
+    short = ReadPrompt((5, 6), base.new_cache(), 0, ahead=predictor.begin())
+    assert predictor.read(short, 8) == 8  # there is nothing to predict
 
 
 def test_reading_for_the_cache_alone_writes_what_a_step_writes():
@@ -213,7 +220,7 @@ def saved(tiny_llama, tmp_path):
     tokenizer.save_pretrained(tmp_path / AUXILIARY)
     exact = LocalLM(model=str(tiny_llama), chat=False, dtype="float32", max_new_tokens=4)
     words = vocabulary(tokenizer, len(exact.vocabulary), exact.vocabulary.eos, "tiny")
-    kv_predictor.save(tmp_path, made, base=model, name="tiny", vocabulary=words)
+    kv_predictor.save(tmp_path, made, base=model, name="tiny", vocabulary=words, sinks=1)
     return replace(exact, predictor=str(tmp_path), prefill="predicted"), tmp_path
 
 

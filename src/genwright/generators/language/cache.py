@@ -31,12 +31,12 @@ class PromptCache:
             more = (0, 0, 0, length - room)  # no more than that: a prompt is read in few pieces
             self.keys, self.values = pad(self.keys, more), pad(self.values, more)
 
-    def fill(self, keys: Tensor, values: Tensor) -> None:
-        """Take the keys and values [layers, K, N, D] of the first N tokens, computed elsewhere."""
-        self.length = keys.shape[2]
+    def append(self, keys: Tensor, values: Tensor) -> None:
+        """Take the keys and values [layers, K, N, D] of the next N tokens, computed elsewhere."""
+        start, self.length = self.length, self.length + keys.shape[2]
         self.reserve(self.length + 1)  # the next token is read at once
-        self.keys[:, :, : self.length] = keys
-        self.values[:, :, : self.length] = values
+        self.keys[:, :, start : self.length] = keys
+        self.values[:, :, start : self.length] = values
 
 
 @dataclass(eq=False)

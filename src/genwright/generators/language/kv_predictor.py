@@ -8,8 +8,11 @@ Choose it where prompts are long, answers short, and some loss is allowed: measu
 own prompts. `learning.fit_kv_predictor` makes the folder.
 
 Horton et al. 2024, "KV Prediction for Improved Time to First Token", arXiv:2410.08391, Section 3.
-Ours: the auxiliary model stops at the keys and values of its last layer, which is all that is
-needed of it; prompts are read in pieces, beside draws that are running.
+Ours: the base reads the first token too. Later tokens park attention there that they have no use
+for (Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks",
+arXiv:2309.17453), and its keys are like no others: predicted a little wrong they spoil everything.
+The auxiliary model stops at the keys and values of its last layer, which is all that is needed of
+it; prompts are read in pieces, beside draws that are running.
 """
 
 import json
@@ -38,20 +41,24 @@ class KVPredictor:
         auxiliary: reads the prompts.
         base: whose keys and values are predicted.
         maps: from one to the other.
+        sinks: first tokens that the base reads itself.
 
     Raises:
         InvalidArgument: maps that fit other layers or heads.
     """
 
-    def __init__(self, auxiliary: FastLlama, base: FastLlama, maps: KVMaps) -> None:
+    def __init__(
+        self, auxiliary: FastLlama, base: FastLlama, maps: KVMaps, *, sinks: int = 1
+    ) -> None:
         small, large = auxiliary.net, base.net
-        wanted = (len(large.layers), small.kinds * small.size, large.kinds * large.size)
+        inputs = small.kinds * small.size * (1 + maps.cross)
+        wanted = (len(large.layers), inputs, large.kinds * large.size)
         if tuple(maps.keys.shape) != wanted or max(maps.layer_map) >= len(small.layers):
             raise InvalidArgument(
                 f"KVPredictor: these models need maps of shape {wanted} (base layers, inputs, "
                 f"outputs), got {tuple(maps.keys.shape)} from layers {maps.layer_map}."
             )
-        self._small, self._large = auxiliary, base
+        self._small, self._large, self._sinks = auxiliary, base, sinks
         self._maps = maps.to(large.embedding.device, large.dtype).requires_grad_(False)
 
     def begin(self) -> PromptCache:
@@ -64,17 +71,22 @@ class KVPredictor:
         With the last but one token the prompt's cache is filled.
         """
         end = len(prompt.tokens) - 1
+        if end <= self._sinks:
+            prompt.ahead = None
+            return size
+        began = time.perf_counter()
         piece = prompt.tokens[prompt.done : min(prompt.done + size, end)]
-        if piece:
-            began = time.perf_counter()
-            self._small.read([Chunk(prompt.ahead, piece)])
-            prompt.done += len(piece)
-            prompt.spent.prompt_tokens += len(piece)
-            prompt.spent.network_evaluations += 1
-            if prompt.done == end:
-                prompt.cache.fill(*self.predict(prompt.ahead))
-                prompt.ahead = None
-            prompt.spent.seconds += time.perf_counter() - began
+        self._small.read([Chunk(prompt.ahead, piece)])
+        prompt.done += len(piece)
+        prompt.spent.prompt_tokens += len(piece)
+        prompt.spent.network_evaluations += 1
+        if prompt.done == end:
+            if self._sinks:
+                self._large.read([Chunk(prompt.cache, prompt.tokens[: self._sinks])])
+                prompt.spent.network_evaluations += 1
+            prompt.cache.append(*self.predict(prompt.ahead))
+            prompt.ahead = None
+        prompt.spent.seconds += time.perf_counter() - began
         return size - len(piece)
 
     @torch.inference_mode()
@@ -82,21 +94,24 @@ class KVPredictor:
         """Return the base's keys, rotated, and values for what the auxiliary model has read.
 
         Returns:
-            [L, K, N, D] each, in the numbers of the base's cache.
+            [L, K, N, D] each, the sinks left out, in the numbers of the base's cache.
         """
         small, large, n = self._small.net, self._large.net, cache.length
-        positions = torch.arange(n, device=cache.keys.device)
-        keys, values = (x[:, :, :n].transpose(1, 2) for x in (cache.keys, cache.values))
+        positions = torch.arange(self._sinks, n, device=cache.keys.device)
+        keys, values = (
+            x[:, :, self._sinks : n].transpose(1, 2) for x in (cache.keys, cache.values)
+        )
         plain = rotate(keys, -positions, small.frequencies)
         found = self._maps(plain.flatten(2).to(large.dtype), values.flatten(2).to(large.dtype))
         keys, values = (
-            x.view(len(large.layers), n, large.kinds, large.size).to(self._large.pool.keys.dtype)
-            for x in found
+            x.unflatten(2, (large.kinds, large.size)).to(self._large.pool.keys.dtype) for x in found
         )
         return rotate(keys, positions, large.frequencies).transpose(1, 2), values.transpose(1, 2)
 
 
-def save(folder: Path, maps: KVMaps, *, base: Any, name: str, vocabulary: Vocabulary) -> None:
+def save(
+    folder: Path, maps: KVMaps, *, base: Any, name: str, vocabulary: Vocabulary, sinks: int
+) -> None:
     """Write a predictor's maps, beside the auxiliary model that is in the folder already.
 
     Args:
@@ -105,6 +120,7 @@ def save(folder: Path, maps: KVMaps, *, base: Any, name: str, vocabulary: Vocabu
         base: the `transformers` model whose cache they predict.
         name: of the base, for messages.
         vocabulary: of the base.
+        sinks: first tokens that the base reads itself.
     """
     from safetensors.torch import save_file
 
@@ -114,6 +130,8 @@ def save(folder: Path, maps: KVMaps, *, base: Any, name: str, vocabulary: Vocabu
         "weights": weights_of(base),
         "vocabulary": vocabulary.fingerprint,
         "layer_map": list(maps.layer_map),
+        "cross": maps.cross,
+        "sinks": sinks,
     }
     (folder / FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
@@ -151,15 +169,16 @@ def load(folder: str, base: Any, model: Any, vocabulary: Vocabulary, dtype: str)
             raise InvalidArgument(
                 f"predicted prefill is for models of Llama's shape, got {config.model_type}."
             )
-    _, inputs, outputs = weights["keys"].shape
+    _, wide, outputs = weights["keys"].shape
     maps = KVMaps(
         about["layer_map"],
         auxiliary=small.config.num_hidden_layers,
-        inputs=inputs,
+        inputs=wide // 2 if about["cross"] else wide,
         outputs=outputs,
+        cross=about["cross"],
     )
     maps.load_state_dict(weights)
-    return KVPredictor(auxiliary, model, maps)
+    return KVPredictor(auxiliary, model, maps, sinks=about["sinks"])
 
 
 def _check(about: Mapping[str, Any], folder: str, base: Any, vocabulary: Vocabulary) -> None:
