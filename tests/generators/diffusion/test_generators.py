@@ -93,11 +93,13 @@ def test_a_draw_is_its_sampler_on_its_own_noise():
     assert model.sample(None, 4, seed=3).values == pytest.approx(wanted.numpy(), abs=1e-5)
 
 
-def test_one_step_is_the_denoiser_read_at_its_level():
-    x = Gaussian().sample((4, 2), torch.tensor(2.5), Rows(3, 0, 4))
-    found = OneStep(denoiser=ring8()).sample(None, 4, seed=3)
-    assert found.values == pytest.approx(ring8()(x, 2.5).numpy(), abs=1e-6)
-    as_euler = DiffusionModel(denoiser=ring8(), sampler="euler", sigmas=(2.5, 0.0))
+@pytest.mark.parametrize("level", [2.5, 1.0])
+def test_one_step_is_the_denoiser_read_at_its_level(level):
+    x = Gaussian().sample((4, 2), torch.tensor(level), Rows(3, 0, 4))
+    found = OneStep(denoiser=ring8(), sigma_init=level).sample(None, 4, seed=3)
+    assert found.values == pytest.approx(ring8()(x, level).numpy(), abs=1e-6)
+    assert OneStep(denoiser=ring8()).sigma_init == 2.5
+    as_euler = DiffusionModel(denoiser=ring8(), sampler="euler", sigmas=(level, 0.0))
     assert found.values == pytest.approx(as_euler.sample(None, 4, seed=3).values, abs=1e-5)
 
 
