@@ -127,6 +127,7 @@ def test_rows_that_cannot_be_paired_are_left_out_and_counted(base, tmp_path):
         {"prompt": "p", "completion": "x = '# none'\n"},
         {"prompt": "p", "completion": "no python # at all"},
         {"prompt": "p", "completion": f"x = {'1 + ' * 99}1  # long\n"},
+        {"prompt": "p", "completion": f"x = 1  # {'long ' * 60}\n"},
     ]
     told = []
     learner(tmp_path / "out", steps=1).fit(
@@ -135,7 +136,7 @@ def test_rows_that_cannot_be_paired_are_left_out_and_counted(base, tmp_path):
     assert told[:-1] == [
         ("rows without comments", 0, 1),
         ("rows that are no Python", 0, 1),
-        ("rows left out", 0, 1),
+        ("rows left out", 0, 2),
     ]
 
 

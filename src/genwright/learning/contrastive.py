@@ -2,9 +2,9 @@
 
 Choose it to fine-tune a small model of code on commented solutions where some steps carry a comment
 and some do not: plain training then learns when people leave comments out, this one to write them.
-Where every step of every solution is commented, plain training already prefers comments by more
-than the margin, and the contrast has nothing to do (docs/methods/mango.md shows both). A step reads
-every program twice, with and without comments, so it costs up to two steps of `Supervised`.
+Where every solution has all its comments there is little left to contrast: a program without any
+is then unlike all that plain training reads. A step reads every program twice, with and without
+comments, so it costs up to two steps of `Supervised`.
 
 Chen et al. 2024, "Comments as Natural Logic Pivots: Improve Code Generation via Comment
 Perspective" (MANGO), arXiv:2404.07549. With l_pos and l_neg the mean loss of a token of the
