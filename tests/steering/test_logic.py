@@ -96,10 +96,11 @@ def test_a_word_at_the_end_counts_until_another_letter_follows():
     [
         [["a"], ["!a"]],
         [["a b"], ["!b"], ["c"]],
+        [["!b"], ["a b"]],
         [["a", "b"], ["!a"], ["!b"]],
         [["a", "b"], ["!a", "b"], ["a", "!b"], ["!a", "!b"]],
     ],
-    ids=["word", "inside", "cases", "two"],
+    ids=["word", "inside", "negation-first", "cases", "two"],
 )
 def test_clauses_that_contradict_are_refused(clauses, tiny):
     with pytest.raises(ConstraintError, match="clauses contradict"):

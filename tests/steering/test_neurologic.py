@@ -231,3 +231,47 @@ def test_a_search_takes_no_other_steering():
     with pytest.raises(InvalidArgument, match="a search chooses by itself"):
         Request(prompt=(0,), n=1, search=beam, scripts=[(0,)])
     assert Engine(model_of(0)).submit(Request(prompt=(0,), n=0, search=beam)).left == 0
+
+
+def test_without_clauses_it_finds_what_transformers_beam_search_finds(tiny_llama):
+    """The peer never ends early here, and compares sums: so does ours, with no length penalty."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    lm = LocalLM(model=str(tiny_llama), chat=False, dtype="float32")
+    ids = lm.encode("say so")
+    peer = transformers.AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
+    sharp = peer.get_output_embeddings().weight
+    with torch.inference_mode():
+        sharp.mul_(8)  # or the odds are nearly flat, and rounding decides
+        theirs = peer.generate(
+            torch.tensor([ids]),
+            num_beams=6,
+            num_return_sequences=6,
+            max_new_tokens=7,
+            min_new_tokens=7,
+            do_sample=False,
+            length_penalty=0.0,
+            pad_token_id=0,
+        )[:, len(ids) :]
+    folder = tiny_llama.parent / "sharp"
+    peer.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(tiny_llama).save_pretrained(folder)
+    beam = NeurologicBeam(
+        model=LocalLM(model=str(folder), chat=False, dtype="float32"),
+        beam=6,
+        ngram=0,
+        length_penalty=0.0,
+        min_tokens=7,
+        max_tokens=7,
+    )
+    ours = beam.sample("say so", 6, seed=0)
+    distinct = {bytes(row): None for row in theirs.tolist()}
+    assert [bytes(d.info["tokens"]) for d in ours] == list(distinct)[: len(ours)]
+    assert len(ours) >= 4
+
+
+def test_without_tolerance_only_those_that_satisfy_the_most_live():
+    cnf = letters(("aab",), ("cc",))
+    beam = NeurologicBeam(model=model_of(4), cnf=cnf, beam=6, tolerance=0, prune=0, max_tokens=9)
+    drawn = beam.sample(PROMPT, 6, seed=0)
+    assert [draw.info["met"] for draw in drawn if draw.value] == [2] * 6

@@ -4,9 +4,10 @@ A round hands the search the rows of all its hypotheses. Where one lives on in s
 continuations, its cache is copied; where in none, it is freed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from genwright.core import Cost, Sample, TokenModel
@@ -61,7 +62,13 @@ class Beam:
             model.release(draw.cache)
         self.draws = grown
 
-    def hand_over(self, threads: int, *, cancelled: bool = False) -> None:
+    def cancel(self, model: TokenModel) -> None:
+        """Free the caches, and hand over what was found so far."""
+        for draw in self.draws:
+            model.release(draw.cache)
+        self.hand_over(cancelled=True)
+
+    def hand_over(self, *, cancelled: bool = False) -> None:
         """Put the draws that were asked for into the ticket, best hypotheses first."""
         request, found = self.ticket.request, self.front.found()
         spent = Cost(
@@ -69,7 +76,7 @@ class Beam:
             new_tokens=0,
             network_evaluations=self.spent.network_evaluations,
             seconds=self.spent.seconds,
-            joules=self.spent.seconds * WATTS_PER_THREAD * threads,
+            joules=self.spent.seconds * WATTS_PER_THREAD * torch.get_num_threads(),
             joules_by="estimated" if self.spent.seconds else "",
         )
         for k, cost in zip(ranks(request), spent.split(request.n), strict=True):
@@ -82,6 +89,16 @@ class Beam:
             }
             whole = cost + Cost(draws=1, new_tokens=len(one.tokens))
             self.ticket.put((k, Sample(one.text, one.logprob, whole, told)))
+
+
+def searches(active: Iterable[Draw]) -> list[Beam]:
+    """Return the searches that draws are hypotheses of."""
+    return list({id(draw.beam): draw.beam for draw in active if draw.beam is not None}.values())
+
+
+def taken(active: Sequence[Draw]) -> int:
+    """Return how many draws run, counting all that a search may come to."""
+    return sum(draw.beam is None for draw in active) + sum(b.width for b in searches(active))
 
 
 def ranks(request: Request) -> Sequence[int]:

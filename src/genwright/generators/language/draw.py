@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genwright.core import (
+    Chunk,
     ConstraintState,
     Cost,
     DraftState,
@@ -207,3 +209,18 @@ def _held_back(data: bytearray, stops: Sequence[bytes]) -> int:
         if any(stop.startswith(tail) for stop in stops):
             return size
     return 0
+
+
+def charge(chunks: Sequence[Chunk], owners: Sequence[Any], seconds: float) -> None:
+    """Share the time of a step by tokens."""
+    total = sum(len(chunk.tokens) for chunk in chunks)
+    for chunk, owner in zip(chunks, owners, strict=True):
+        owner.spent.network_evaluations += 1
+        owner.spent.seconds += seconds * len(chunk.tokens) / total
+
+
+def find_masks(draws: Sequence[Draw]) -> None:
+    """Find the masks of draws, where that can be done beside other work."""
+    for draw in draws:
+        with suppress(Exception):  # raised again, in the draw's own request, when it is asked for
+            draw.allowed()

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,9 +18,9 @@ from torch import Tensor
 from genwright.core import Chunk, Cost, Sample, TokenModel
 from genwright.core.cost import WATTS_PER_THREAD
 from genwright.generators.language import walking
-from genwright.generators.language.beams import Beam, ranks
+from genwright.generators.language.beams import Beam, ranks, searches, taken
 from genwright.generators.language.drafting import Draft, Path, drafted
-from genwright.generators.language.draw import Draw, Spent
+from genwright.generators.language.draw import Draw, Spent, charge, find_masks
 from genwright.generators.language.prompts import Predictor, Prompts, ReadPrompt, predicted, unread
 from genwright.generators.language.request import Ticket
 from genwright.generators.language.scoring import Rows, wants_scores
@@ -76,8 +75,9 @@ class Rounds:
         for draw in [d for d in self._active if d.ticket.cancelled and d.beam is None]:
             draw.finish = "cancelled"
             self._leave(draw)
-        for beam in [b for b in self._beams() if b.ticket.cancelled]:
-            self._end(beam, cancelled=True)
+        for beam in [b for b in searches(self._active) if b.ticket.cancelled]:
+            self._active = [draw for draw in self._active if draw.beam is not beam]
+            beam.cancel(self._model)
         if any(ticket.cancelled for ticket, _, _ in self._waiting):
             kept = deque(spot for spot in self._waiting if not spot[0].cancelled)
             for ticket, index, _ in (spot for spot in self._waiting if spot[0].cancelled):
@@ -127,11 +127,11 @@ class Rounds:
         ]
         chunks += [Chunk(p.cache, p.tokens[p.done : p.done + size]) for p, size in reading]
         masked = [d for d in running if d.states and not d.finish]
-        masks = self._masks.submit(_find_masks, masked) if masked else None
+        masks = self._masks.submit(find_masks, masked) if masked else None
         began = time.perf_counter()
         logits = torch.from_numpy(self._model.step(chunks)) if chunks else None
         seconds = time.perf_counter() - began
-        _charge(chunks, [*running, *(p for p, _ in reading)], seconds)
+        charge(chunks, [*running, *(p for p, _ in reading)], seconds)
         if running and not reading:
             self._cost.learn(sum(len(chunk.tokens) for chunk in chunks), seconds)
         if masks is not None:
@@ -174,7 +174,7 @@ class Rounds:
             else:
                 ready.append((draw, last))
             row += size + len(draft.tokens)
-        for beam in self._beams() if hypotheses else ():
+        for beam in searches(self._active) if hypotheses else ():
             at = [hypotheses[id(draw)] for draw in beam.draws]
             self._grow(beam, rows.logits[at], rows.totals[at])
         while ready:
@@ -194,7 +194,7 @@ class Rounds:
         """Start waiting draws whose prompt is read, as far as there is room."""
         joined: list[tuple[Draw, Tensor]] = []
         held: deque[tuple[Ticket, int, ReadPrompt]] = deque()
-        while self._waiting and self._taken() < self._batch:
+        while self._waiting and taken(self._active) < self._batch:
             ticket, index, prompt = self._waiting.popleft()
             if prompt.logits is None:
                 held.append((ticket, index, prompt))
@@ -215,7 +215,7 @@ class Rounds:
             (d, logits) for d, logits in joined if not d.finish and not d.pending and d.walk is None
         ]
         if waiting_for:
-            _find_masks([d for d, _ in waiting_for if d.states])
+            find_masks([d for d, _ in waiting_for if d.states])
             rows = Rows(torch.cat([logits for _, logits in waiting_for]))
             self._choose([(d, i) for i, (d, _) in enumerate(waiting_for)], rows)
         self._settle()
@@ -260,34 +260,16 @@ class Rounds:
         except Exception as error:
             self._fail(draw.ticket, error)
 
-    def _beams(self) -> list[Beam]:
-        """Return the searches under way."""
-        found = {id(d.beam): d.beam for d in self._active if d.beam is not None}
-        return list(found.values())
-
-    def _taken(self) -> int:
-        """Return how many draws run, counting all that a search may come to."""
-        single = sum(draw.beam is None for draw in self._active)
-        return single + sum(beam.width for beam in self._beams())
-
     def _grow(self, beam: Beam, logits_BV: Tensor, totals_B: Tensor) -> None:
         """Let a search choose its next hypotheses; one without any has ended."""
-        before = {id(draw) for draw in beam.draws}
         try:
             beam.grow(logits_BV, totals_B, self._model)
         except Exception as error:
             self._fail(beam.ticket, error)
             return
-        self._active = [d for d in self._active if id(d) not in before] + beam.draws
+        self._active = [draw for draw in self._active if draw.beam is not beam] + beam.draws
         if not beam.draws:
-            beam.hand_over(torch.get_num_threads())
-
-    def _end(self, beam: Beam, *, cancelled: bool) -> None:
-        """End a search before its time, with what it has."""
-        self._active = [draw for draw in self._active if draw.beam is not beam]
-        for draw in beam.draws:
-            self._model.release(draw.cache)
-        beam.hand_over(torch.get_num_threads(), cancelled=cancelled)
+            beam.hand_over()
 
     def _wake(self) -> None:
         """Let draws go on that waited for what another draw was asking about."""
@@ -324,17 +306,3 @@ class Rounds:
 def _wanted(draw: Draw) -> int:
     """Return how many rows of logits are wanted of what is pending."""
     return len(draw.pending) if draw.walk is None else walking.rows(draw, draw.walk)
-
-
-def _charge(chunks: Sequence[Chunk], owners: Sequence[Any], seconds: float) -> None:
-    """Share the time of a step by tokens."""
-    total = sum(len(chunk.tokens) for chunk in chunks)
-    for chunk, owner in zip(chunks, owners, strict=True):
-        owner.spent.network_evaluations += 1
-        owner.spent.seconds += seconds * len(chunk.tokens) / total
-
-
-def _find_masks(draws: Sequence[Draw]) -> None:
-    for draw in draws:
-        with suppress(Exception):  # raised again, in the draw's own request, when it is asked for
-            draw.allowed()
