@@ -275,3 +275,10 @@ def test_without_tolerance_only_those_that_satisfy_the_most_live():
     beam = NeurologicBeam(model=model_of(4), cnf=cnf, beam=6, tolerance=0, prune=0, max_tokens=9)
     drawn = beam.sample(PROMPT, 6, seed=0)
     assert [draw.info["met"] for draw in drawn if draw.value] == [2] * 6
+
+
+def test_no_token_ends_a_text_too_early():
+    cnf = letters(("abab",))  # which takes more than there is room for
+    beam = NeurologicBeam(model=model_of(1), cnf=cnf, ends="c", beam=8, prune=0, max_tokens=3)
+    reasons = {draw.info["finish_reason"] for draw in beam.sample(PROMPT, 8, seed=0)}
+    assert reasons == {"length"}
