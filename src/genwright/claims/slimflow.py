@@ -30,7 +30,7 @@ ARMS = {
 }
 """Name -> (share of the steps that anneal, whether distillation is guided)."""
 
-UNITS: Mapping[Scale, float] = {"smoke": 0.15e6, "full": 1e6}
+UNITS: Mapping[Scale, float] = {"smoke": 0.15e6, "full": 0.3e6}
 """Train units of one arm on one seed, the drawing of pairs apart."""
 
 PAIRS: Mapping[Scale, int] = {"smoke": 2000, "full": 20_000}
