@@ -13,6 +13,7 @@ from genwright.core import InvalidArgument, TrainingError
 from genwright.generators.diffusion.denoiser import Denoiser
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.exact import GaussianMixture
+from genwright.generators.diffusion.noise import Gaussian, StudentT
 from genwright.generators.diffusion.precondition import Edm
 from genwright.generators.diffusion.stored import load, save
 from genwright.learning.course import Course, Losses, finished, identity_of
@@ -140,6 +141,16 @@ def test_a_loss_that_is_not_finite_stops_saves_and_says_where(case, tmp_path):
     with pytest.raises(TrainingError, match=r"step 0: the .* is not finite in 6 of 6 rows, at lev"):
         learner.fit(replace(case.generator, denoiser=bad), case.data, seed=0)
     assert (tmp_path / "checkpoint" / "state.pt").is_file()
+
+
+@pytest.mark.parametrize("name", ["denoising", "slam", "domainstudio"])
+def test_a_training_under_another_noise_is_another_training(name, tmp_path):
+    case, steps = CASES[name], []
+    learner = replace(case.learner, folder=str(tmp_path))
+    for noise in (None, Gaussian(), StudentT(3.0)):
+        generator = replace(case.generator, noise=noise)
+        learner.fit(generator, case.data, seed=0, watch=lambda n, s, v: steps.append(s))
+    assert steps.count(0) == steps.count(5) == 2 * (4 if name == "domainstudio" else 1)
 
 
 @pytest.mark.parametrize("name", ["steps", "batch", "save_every", "learning_rate", "ema"])

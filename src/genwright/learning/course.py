@@ -163,6 +163,11 @@ def weights_of(denoiser: Any) -> str:
     return codec.digest([told, [w.detach().cpu() for w in denoiser.net.state_dict().values()]])
 
 
+def kernel_of(generator: DiffusionModel) -> list[Any]:
+    """Name the noise of a generator: nothing where it is Gaussian."""
+    return [] if generator.noise in (None, Gaussian()) else [describe(generator.noise)]
+
+
 def identity_of(learner: Any, *told: Any, without: tuple[str, ...] = ()) -> str:
     """Name a training.
 

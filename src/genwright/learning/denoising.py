@@ -26,6 +26,7 @@ from genwright.learning.course import (
     Losses,
     brought,
     expect_settings,
+    kernel_of,
     trainable,
     weights_of,
 )
@@ -113,7 +114,7 @@ class DenoisingLearner:
         start = trainable(generator.denoiser)
         source = source_of(data, start.shape, start.classes)
         told = [weights_of(start), source.identity, weights_of(self.target), seed]
-        course = Course(self, start.net, *told, fused=True)
+        course = Course(self, start.net, *told, *kernel_of(generator), fused=True)
         if course.finished:
             return replace(generator, denoiser=self.folder)
         denoise = replace(start, net=course.net)

@@ -28,7 +28,14 @@ from genwright.core import InvalidArgument, method
 from genwright.generators.diffusion.diffusion_model import DiffusionModel
 from genwright.generators.diffusion.meter import Meter, metered
 from genwright.generators.diffusion.noise import Batch, Gaussian, LogNormal
-from genwright.learning.course import Course, Losses, expect_settings, trainable, weights_of
+from genwright.learning.course import (
+    Course,
+    Losses,
+    expect_settings,
+    kernel_of,
+    trainable,
+    weights_of,
+)
 from genwright.learning.denoising import denoising_loss
 from genwright.learning.examples import source_of
 from genwright.learning.training import Watch
@@ -110,7 +117,8 @@ class DomainStudio:
             raise InvalidArgument(
                 f"DomainStudio: needs pictures of even height and width, got {start.shape}."
             )
-        course = Course(self, start.net, weights_of(start), source.identity, seed)
+        told = [weights_of(start), source.identity, seed, *kernel_of(generator)]
+        course = Course(self, start.net, *told)
         if course.finished:
             return replace(generator, denoiser=self.folder)
         noise = generator.noise or Gaussian()

@@ -36,6 +36,7 @@ from genwright.learning.course import (
     Losses,
     brought,
     expect_settings,
+    kernel_of,
     trainable,
     weights_of,
 )
@@ -143,6 +144,7 @@ class ConsistencyDistiller:
         start = trainable(self.student if self.student is not None else generator.denoiser)
         source = source_of(data, start.shape, start.classes)
         told = [weights_of(start), weights_of(teacher), source.identity, seed]
+        told += kernel_of(generator)
         course = Course(self, SubPathNet(start.net), *told, without=("student",))
         if course.finished:
             return self._drawing(generator, self.folder)
