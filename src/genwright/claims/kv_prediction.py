@@ -48,7 +48,7 @@ class Size:
     timings: int
 
 
-SIZES = {"smoke": Size(40_000, 4096, 3, 4, 12, 1), "full": Size(600_000, 20_480, 100, 8, 128, 9)}
+SIZES = {"smoke": Size(30_000, 4096, 2, 2, 10, 1), "full": Size(600_000, 20_480, 100, 8, 128, 9)}
 
 
 @dataclass(frozen=True)

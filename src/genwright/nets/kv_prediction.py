@@ -119,7 +119,7 @@ def rotate(x: Tensor, positions: Tensor, frequencies: Tensor) -> Tensor:
     return (x.float() * cos[:, None] + turned).to(x.dtype)
 
 
-def projections(model: Any) -> list[tuple[nn.Module, nn.Module]]:
+def projections(model: Any) -> list[tuple[nn.Linear, nn.Linear]]:
     """Return (k_proj, v_proj) of every layer.
 
     Raises:

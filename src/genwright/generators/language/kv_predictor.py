@@ -164,11 +164,11 @@ def load(folder: str, base: Any, model: Any, vocabulary: Vocabulary, dtype: str)
     weights = load_file(place / MAPS)
     small, _ = read(str(place / AUXILIARY), dtype)
     auxiliary = token_model(small, vocabulary, int8=dtype == "int8")
-    for made, config in ((model, base.config), (auxiliary, small.config)):
-        if not isinstance(made, FastLlama):
-            raise InvalidArgument(
-                f"predicted prefill is for models of Llama's shape, got {config.model_type}."
-            )
+    if not isinstance(model, FastLlama) or not isinstance(auxiliary, FastLlama):
+        raise InvalidArgument(
+            "predicted prefill is for models of Llama's shape, got "
+            f"{base.config.model_type} and {small.config.model_type}."
+        )
     _, wide, outputs = weights["keys"].shape
     maps = KVMaps(
         about["layer_map"],
