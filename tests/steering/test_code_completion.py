@@ -96,6 +96,21 @@ def test_a_token_may_reach_from_a_name_into_what_follows():
     assert state.mask()[4]
 
 
+def test_a_name_that_goes_on_holds_nobody_who_took_the_shorter_one():
+    state = compiled(Known("a", "a(b")).start()
+    state.advance(2)
+    state.advance(6)  # "a(": the first name has ended, the second has not
+    assert state.mask()[[0, 1, 4, END]].all()
+
+
+def test_a_copy_made_right_behind_a_dot_asks_too():
+    state = compiled(Known("a")).start()
+    state.advance(2)
+    fork = state.fork()
+    assert not fork.mask()[1]
+    assert not fork.accepting
+
+
 def test_tokens_with_a_name_behind_a_dot_are_refused_and_the_tool_is_asked_instead():
     tool = Known("a")
     state = compiled(tool, before="x = ").start()

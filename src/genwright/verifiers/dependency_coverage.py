@@ -8,7 +8,7 @@ completion tool knew in the reference (`steering.triggers.augment`), each with t
 before it (`client.send` of `self.client.send(...)`), without names in the middle of a chain, names
 passed by keyword, local variables, imports and parameters. A draw covers one where it occurs as it
 is written, outside of strings. Ours: local names are found in the syntax tree; the
-authors' regular expressions also drop every `self.x` once the function assigns any `self.y`.
+authors' regular expressions drop a name behind a space once an assignment follows it anywhere.
 """
 
 import ast
