@@ -54,9 +54,10 @@ def test_a_prompt_is_decoded_once():
             made.append(prompt)
             return Samples([f"{prompt}{k}" for k in range(n)])
 
-    source = generics.Decoded(lambda prompt: Once(), {})
+    source = generics.Decoded(lambda prompt: Once(), 4)
     first = source.sample("p", 3, seed=0)
     assert source.sample("p", 2, seed=5, first=1).values == first.values[1:]
+    assert len(source.sample("p", 2, seed=5, first=3)) == 1
     assert made == ["p"]
 
 
