@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from genwright.core import InvalidArgument
-from genwright.learning.kv_start import prune_layers, ridge
+from genwright.learning.kv_start import RIDGE, prune_layers, ridge
 from genwright.nets.kv_prediction import KVMaps, recorded
 
 IDS = torch.randint(0, 97, (4, 12), generator=torch.Generator().manual_seed(0))
@@ -64,20 +64,31 @@ def test_ridge_finds_the_identity_where_the_keys_are_the_same():
     assert ridge(maps, llama(), base, [IDS], sinks=2) == IDS.numel() - 2 * len(IDS)
 
 
+@pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("cross", [False, True])
-def test_ridge_leaves_an_error_that_no_step_of_its_maps_lowers(cross):
-    """The gradient of the penalised squared error is zero there, in keys, values and biases."""
+def test_ridge_leaves_an_error_that_no_step_of_its_maps_lowers(cross, mixed):
+    """The gradient of the penalised squared error is zero there, in keys, values and biases.
+
+    Also where the models compute in bfloat16: the sums must not.
+    """
     base, small = llama(), llama(2, seed=5)
     maps = KVMaps((0, 0, 1, 1), auxiliary=2, inputs=8, outputs=8, cross=cross)
-    ridge(maps, small, base, [IDS])
-    with torch.no_grad(), recorded(small) as x, recorded(base) as y:
-        small.model(input_ids=IDS, use_cache=False)
-        base.model(input_ids=IDS, use_cache=False)
-    found, wanted = maps(*x.stacked()), y.stacked()
+    computing = torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed)
+    with torch.no_grad(), recorded(small) as x, recorded(base) as y, computing:
+        ridge(maps, small, base, [IDS])
+    keys, values = (found.float() for found in x.stacked())
+    found, wanted = maps(keys, values), [found.float() for found in y.stacked()]
     error = sum(((a - b) ** 2).sum() for a, b in zip(found, wanted, strict=True))
     start = sum((b**2).sum() for b in wanted)
     slopes = torch.autograd.grad(error, list(maps.parameters()))
     assert error < 0.9 * start
+    inputs = maps.inputs(keys, values)[0][3].double()
+    n, wide = inputs.shape
+    penalty = (RIDGE * (inputs**2).sum(0).mean()).sqrt() * torch.eye(wide, wide + 1)
+    rows = torch.cat([torch.cat([inputs, torch.ones(n, 1)], 1), penalty])
+    aims = torch.cat([wanted[0][3].double(), torch.zeros(wide, 8)])
+    least = torch.linalg.lstsq(rows, aims).solution
+    assert torch.allclose(maps.keys[3].double(), least[:-1], atol=2e-3)
     for slope in slopes:
         assert slope.abs().max() < 5e-3 * start
 

@@ -92,8 +92,9 @@ def ridge(
         x = torch.cat(maps.inputs(*small.stacked(after=sinks))).float()
         y = torch.cat(large.stacked(after=sinks)).float()
         x = torch.cat([x, x.new_ones(*x.shape[:2], 1)], 2)
-        squares += x.mT @ x
-        products += x.mT @ y
+        with torch.autocast(x.device.type, enabled=False):  # sums of squares in bfloat16 are noise
+            squares += x.mT @ x
+            products += x.mT @ y
         seen += x.shape[1]
     if not seen:
         raise InvalidArgument("ridge: needs text of at least one token, got none.")
