@@ -1,6 +1,7 @@
 """Searches reach what brute force reaches, say what they spent, and are checked in a fresh pass."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -191,6 +192,17 @@ def test_bytes_that_are_no_text_are_found_out(wild):
     assert not found.as_text
     plain = int(model.logits(torch.zeros(1, 0).long(), state).argmax())
     assert BackoffSearch().find(model, state, plain, seed=0).as_text
+
+
+def test_what_is_encoded_anew_is_what_counts_as_text(wild):
+    """A tokenizer that reads every text as the same two tokens."""
+    model = ControlledModel.of(wild)
+    model.vocabulary = replace(model.vocabulary, encode=lambda text: [70, 33])
+    written = greedy_token(wild, [70, 33])
+    prompt = next([t] for t in range(65, 91) if not model.reaches([t], (66, 67), written))
+    assert model.reaches_as_text(prompt, (66, 67), written)
+    other = int(model.logits(torch.tensor([prompt]), (66, 67)).argmax())
+    assert not model.reaches_as_text(prompt, (66, 67), other)
 
 
 def test_the_curve_counts_lengths():

@@ -141,17 +141,20 @@ def test_the_critic_learns_the_reward():
     assert slope.item() == pytest.approx(wanted, abs=1e-9)
 
 
-def test_the_entropy_bonus_pulls_the_selector_to_the_middle():
+@pytest.mark.parametrize("lean", [0.5, 0.2])
+def test_the_selector_is_held_to_where_it_leant(lean):
+    """The mean over tokens of KL(selector || lean), by the rows of the pair."""
     pair = Pair()
     some = [e for e, _ in episodes_of(pair)][:6]
-    parts = [selective_loss(pair, some, entropy=w) for w in (0.0, 1.0)]
+    parts = [selective_loss(pair, some, lean=lean, hold=w) for w in (0.0, 1.0)]
+    start = torch.tensor([1 - lean, lean], dtype=torch.float64)
     means = []
     for episode in some:
         tokens = [*episode.prompt, *(p % V for p in episode.pairs)]
         n = steps(episode)
         chosen = [pair.row(tokens[: len(episode.prompt) + k]).exp().sum(1) for k in range(n)]
-        means.append(sum(float((c * c.log()).sum()) for c in chosen) / n)
-    assert float(parts[1] - parts[0]) == pytest.approx(sum(means) / len(means), abs=1e-9)
+        means.append(sum((c * (c / start).log()).sum().item() for c in chosen) / n)
+    assert (parts[1] - parts[0]).item() == pytest.approx(sum(means) / len(means), abs=1e-7)
 
 
 def test_teaching_is_cross_entropy_of_the_adapter():
@@ -250,9 +253,11 @@ def test_bad_input(lm, tmp_path):
             learner(tmp_path, **settings)
     with pytest.raises(InvalidArgument, match="episodes or teach must be above 0"):
         learner(tmp_path, episodes=0)
-    for settings in ({"learning_rate": 0}, {"teach_rate": 0}, {"entropy": -1}):
+    for settings in ({"learning_rate": 0}, {"teach_rate": 0}, {"hold": -1}):
         with pytest.raises(InvalidArgument, match="must be above 0"):
             learner(tmp_path, **settings)
+    with pytest.raises(InvalidArgument, match=r"lean must be in \(0, 1\)"):
+        learner(tmp_path, lean=1.0)
     with pytest.raises(InvalidArgument, match="needs a row"):
         learner(tmp_path).fit(lm, [], seed=0)
     with pytest.raises(InvalidArgument, match="row 0: needs a 'prompt'"):

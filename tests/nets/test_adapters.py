@@ -21,6 +21,8 @@ def test_an_untrained_adapter_changes_nothing_and_leans_to_nobody():
     assert not found.shift.any()
     assert torch.allclose(found.chosen.exp(), torch.full((2, 3, 2), 0.5))
     assert not found.values.any()
+    leaning = RecurrentAdapter(6, hidden=5, lean=0.2)(torch.randn(1, 3, 6)).chosen.exp()
+    assert torch.allclose(leaning, torch.tensor([0.8, 0.2]).expand(1, 3, 2))
 
 
 def test_reading_in_pieces_is_reading_at_once():
@@ -49,5 +51,7 @@ def test_it_comes_back_from_the_disk(tmp_path):
 def test_bad_input(tmp_path):
     with pytest.raises(InvalidArgument, match="1 or more"):
         RecurrentAdapter(6, hidden=0)
+    with pytest.raises(InvalidArgument, match="lean must be"):
+        RecurrentAdapter(6, lean=0)
     with pytest.raises(InvalidArgument, match="holds no adapter"):
         RecurrentAdapter.load(tmp_path)

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -205,12 +206,16 @@ def test_a_search_that_is_cancelled_frees_its_caches(tiny_llama):
     beam = NeurologicBeam(model=lm, cnf=CNF(clauses=[["zq"]]), beam=4, max_tokens=400)
     ticket = lm.engine.submit(Request(prompt=lm.encode("x"), n=2, search=beam))
     waits = lm.engine.submit(Request(prompt=lm.encode("yy"), n=2, search=beam))
+    pool, waited = lm.token_model.pool, 0
+    while not pool.rows and waited < 6000:  # until the first one runs
+        time.sleep(0.01)
+        waited += 1
     for one in (waits, ticket):
         one.cancel()
     reasons = [draw.info["finish_reason"] for one in (ticket, waits) for _, draw in one]
     assert reasons == ["cancelled"] * 4
     assert beam.sample("x", 1, seed=0).values  # a later search still runs
-    assert lm.token_model.pool.rows == []
+    assert pool.rows == []
 
 
 def test_clauses_that_contradict_are_refused_before_the_model_is_asked():

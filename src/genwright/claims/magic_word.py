@@ -30,9 +30,9 @@ LINE = 16
 PAIRS, LIKELY = 30, 75
 KS = (0, 1, 2, 3, 4, 6)
 SEARCH = BackoffSearch(gcg=(4, 6), top_k=64, batch=64, iterations=6, shortlist=256)
-CHARACTERS = BackoffSearch(greedy=(1, 2), gcg=(2,), top_k=24, batch=48, iterations=12)
+CHARACTERS = BackoffSearch(greedy=(1, 2), gcg=(2,), top_k=48, batch=48, iterations=24)
 
-SMALL = ("violations <= 0", "trials >= 20000", "chars_found >= 0.9", "chars_over_random >= 0.1")
+SMALL = ("violations <= 0", "trials >= 20000", "chars_found >= 0.9")
 LARGE = ("true_6 >= 0.85", "likely_6 >= 0.6", "over_random >= 0.1", "random_p <= 0.01")
 
 Pair = tuple[tuple[int, ...], int]
@@ -94,30 +94,25 @@ def _attacked(
     nearest, violations = list[float](), 0
     for world in range(worlds):
         k = int(rng.integers(1, 5))
+        table = None
         if heads and world % 2:
             head, table = heads[world // 2 % len(heads)]
             imposed = table[rng.integers(0, len(table), 8)]
             longest = float(np.linalg.norm(table, axis=1).max())
-
-            def control(size: int, table: Array = table) -> Array:
-                return table[rng.integers(0, len(table), size)]
         else:
             head = AttentionHead(*(rng.normal(size=(3, 8, 16)) / 4))
             imposed = rng.normal(size=(6, 16))
             longest = float(rng.uniform(0.2, 2.0))
-
-            def control(size: int, longest: float = longest) -> Array:
-                return _at_most(rng.normal(size=(size, 16)) * longest, longest)
-
         wanted = _excluded(head, imposed, rng.normal(size=len(head.value)), k, longest)
         margin = exclusion_margin(head, imposed, wanted, k, longest)
-        best, rows = np.inf, control(k)
+        best, rows = np.inf, _control(rng, k, imposed.shape[1], longest, table)
         for trial in range(trials):
             if trial % 2:
                 step = rng.normal(size=rows.shape) * longest * 10.0 ** rng.uniform(-4, 0)
                 tried = _at_most(rows + step, longest)
             else:
-                tried = control(int(rng.integers(1, k + 1)))
+                size = int(rng.integers(1, k + 1))
+                tried = _control(rng, size, imposed.shape[1], longest, table)
             distance = float(np.linalg.norm(head.output(np.vstack([tried, imposed])) - wanted))
             violations += distance < margin * (1 - 1e-9)
             if distance < best:
@@ -129,6 +124,15 @@ def _attacked(
         "nearest_over_margin": min(nearest),
         "median_over_margin": float(np.median(nearest)),
     }
+
+
+def _control(
+    rng: np.random.Generator, size: int, width: int, longest: float, table: Array | None
+) -> Array:
+    """Return the rows of random tokens, or random rows where there are no tokens."""
+    if table is not None:
+        return table[rng.integers(0, len(table), size)]
+    return _at_most(rng.normal(size=(size, width)) * longest, longest)
 
 
 def _at_most(rows: Array, length: float) -> Array:

@@ -13,8 +13,11 @@ examples' texts (`teach`), as in the paper. With `selects=False` the adapter wri
 the paper's baselines, by reward or by teaching alone (`episodes=0`).
 
 Ours: an end token counts by its probability over both writers, log of the sum, since a finished
-draw does not say who ended it: the same expected gradient with less noise. An optional bonus on the
-selector's entropy (`entropy`, 0 as in the paper) keeps it from settling before it has learned.
+draw does not say who ended it: the same expected
+gradient with less noise. The selector starts at the probability `lean` of the adapter, and `hold`
+(0 as in the paper) weighs its divergence from there, KL(s || lean): where neither writer earns
+more, it stays with the one it leant to, and it settles on no side before it has learned. At lean
+1/2 that is the usual bonus on entropy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +79,8 @@ class SelectiveRL:
         hidden: of the adapter's LSTM; the paper's is 512.
         layers: of the adapter's LSTM; the paper's is 2.
         selects: whether there is a selector.
-        entropy: weight of the bonus on the selector's entropy.
+        lean: the adapter's probability that the selector starts with, in (0, 1).
+        hold: weight of the selector's divergence from it, in nats a token.
 
     Raises:
         InvalidArgument: a number out of its range, or nothing to do.
@@ -92,7 +96,8 @@ class SelectiveRL:
     hidden: int = 512
     layers: int = 2
     selects: bool = True
-    entropy: float = 0.0
+    lean: float = 0.5
+    hold: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.batch, self.hidden, self.layers) < 1 or min(self.episodes, self.teach) < 0:
@@ -102,10 +107,12 @@ class SelectiveRL:
             )
         if not self.episodes and not self.teach:
             raise InvalidArgument("SelectiveRL: episodes or teach must be above 0.")
-        if not (self.learning_rate > 0 and self.teach_rate > 0 and self.entropy >= 0):
+        if not (self.learning_rate > 0 and self.teach_rate > 0 and self.hold >= 0):
             raise InvalidArgument(
-                "SelectiveRL: learning_rate and teach_rate must be above 0, entropy 0 or more."
+                "SelectiveRL: learning_rate and teach_rate must be above 0, hold 0 or more."
             )
+        if not 0 < self.lean < 1:
+            raise InvalidArgument(f"SelectiveRL: lean must be in (0, 1), got {self.lean}.")
 
     def fit(
         self,
@@ -161,7 +168,11 @@ class SelectiveRL:
         with torch.random.fork_rng():
             torch.manual_seed(child_seed(seed, "adapter"))
             adapter = RecurrentAdapter(
-                frozen.width, hidden=self.hidden, layers=self.layers, selects=self.selects
+                frozen.width,
+                hidden=self.hidden,
+                layers=self.layers,
+                selects=self.selects,
+                lean=self.lean,
             )
         model = SelectiveModel(frozen, adapter)
         weights = list(adapter.parameters())
@@ -180,7 +191,7 @@ class SelectiveRL:
                 else:
                     own = child_seed(seed, "draws", step)
                     episodes = draw(model, generator, batch, self.batch, self.reward, own)
-                    loss = selective_loss(model, episodes, entropy=self.entropy)
+                    loss = selective_loss(model, episodes, lean=self.lean, hold=self.hold)
                     _tell(watch, step, episodes, model.size)
                 rate = rate_at(step, peak=peak, warmup=min(8, steps), steps=steps)
                 losses.append(descend(loss, weights, optimizer, step=step, rate=rate))
@@ -237,14 +248,15 @@ def draw(
 
 
 def selective_loss(
-    model: "SelectiveModel", episodes: Sequence[Episode], *, entropy: float = 0.0
+    model: "SelectiveModel", episodes: Sequence[Episode], *, lean: float = 0.5, hold: float = 0.0
 ) -> "Tensor":
     """Return the actor-critic loss of a batch of episodes, with its gradient in the adapter.
 
     Args:
         model: the pair.
         episodes: draws of it; one without a token counts for nothing.
-        entropy: weight of the bonus on the selector's entropy, in nats.
+        lean: the adapter's probability that the selector is held to.
+        hold: weight of the selector's divergence from it, in nats a token.
     """
     import torch
 
@@ -271,8 +283,9 @@ def selective_loss(
             logp = torch.cat([logp, last[None]])
         advantage = episode.reward - values.detach()
         loss = (-logp * advantage + (values - episode.reward) ** 2).mean()
-        if entropy and model.adapter.selects:
-            loss = loss + entropy * (who.exp() * who).sum(1).mean()
+        if hold and model.adapter.selects:
+            start = who.new_tensor([1 - lean, lean]).log()
+            loss = loss + hold * (who.exp() * (who - start)).sum(1).mean()
         terms.append(loss)
     return torch.stack(terms).sum() / len(episodes)
 

@@ -7,8 +7,7 @@ which of the two writes the next token, and a critic what reward is to be expect
 Jo et al. 2022, "Selective Token Generation for Few-shot Natural Language Generation",
 arXiv:2209.08206, Section 3: two layers of 512, selector with one hidden layer, linear critic. Ours:
 the output layer is the frozen model's, not a copy that is trained; W starts at 0, so that an
-untrained adapter writes what the model would; the last layer of the selector too, so that both
-sides start at one half.
+untrained adapter writes what the model would; the selector starts at one probability everywhere.
 """
 
 import json
@@ -51,10 +50,17 @@ class RecurrentAdapter(nn.Module):
         hidden: H, of the LSTM; the paper's is 512.
         layers: of the LSTM; the paper's is 2.
         selects: whether there is a selector; without one the adapter writes every token.
+        lean: the probability of the adapter that the selector starts with, in (0, 1).
     """
 
     def __init__(
-        self, width: int, *, hidden: int = 512, layers: int = 2, selects: bool = True
+        self,
+        width: int,
+        *,
+        hidden: int = 512,
+        layers: int = 2,
+        selects: bool = True,
+        lean: float = 0.5,
     ) -> None:
         super().__init__()
         if min(width, hidden, layers) < 1:
@@ -62,6 +68,8 @@ class RecurrentAdapter(nn.Module):
                 "RecurrentAdapter: width, hidden and layers must be 1 or more, got "
                 f"{width}, {hidden} and {layers}."
             )
+        if not 0 < lean < 1:
+            raise InvalidArgument(f"RecurrentAdapter: lean must be in (0, 1), got {lean}.")
         self.shape = {"width": width, "hidden": hidden, "layers": layers, "selects": selects}
         self.selects = selects
         self.lstm = nn.LSTM(width, hidden, layers, batch_first=True)
@@ -72,6 +80,8 @@ class RecurrentAdapter(nn.Module):
         for start_at_zero in (self.lift, self.select, self.critic):
             nn.init.zeros_(start_at_zero.weight)
             nn.init.zeros_(start_at_zero.bias)
+        with torch.no_grad():
+            self.select.bias.copy_(torch.tensor([1 - lean, lean]).log())
 
     def forward(self, hidden_BTD: Tensor, state: State | None = None) -> Adapted:
         """Read states that follow those that `state` has read."""

@@ -83,7 +83,7 @@ class SelectiveGenerator:
         scheme `mix` nobody in particular writes: `by_adapter` and `logprob` are None.
         """
         drawn = dict(self.stream(prompt, n, seed=seed, first=first))
-        return Samples.of(drawn[k] for k in sorted(drawn))
+        return Samples[str].of(drawn[k] for k in sorted(drawn))
 
     def stream(
         self, prompt: Prompt, n: int, *, seed: int, first: int = 0

@@ -10,6 +10,7 @@ place of its output layer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Frozen:
     def step(self, chunks: Sequence[Chunk]) -> Tensor:
         """Append every chunk and return float32[N, D]: the states after all their tokens."""
         every = [Chunk(c.cache, c.tokens, c.parents, every=True) for c in chunks]
-        return torch.from_numpy(self.states.step(every)).to(self.weight.device)
+        return torch.as_tensor(self.states.step(every), device=self.weight.device)
 
     def read(self, texts: Sequence[Sequence[int]]) -> list[Tensor]:
         """Return float32[T, D] for each text: the hidden states after its tokens."""
@@ -72,7 +73,7 @@ class Frozen:
         found = self.step([Chunk(c, list(t)) for c, t in zip(caches, texts, strict=True)])
         for cache in caches:
             self.states.release(cache)
-        return list(found.split([len(text) for text in texts]))
+        return _parted(found, [len(text) for text in texts])
 
 
 class SelectiveModel:
@@ -105,6 +106,10 @@ class SelectiveModel:
         """Return a cache that continues a prompt."""
         return _Cache(self.frozen.states.branch(cache.inner), cache.state, None)
 
+    def fork(self, cache: _Cache) -> _Cache:
+        """Return an independent copy of a branch."""
+        return _Cache(self.frozen.states.fork(cache.inner), cache.state, None)
+
     def step(self, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
         """Append every chunk and return float32[rows, 2 V].
 
@@ -115,7 +120,7 @@ class SelectiveModel:
             raise InvalidArgument("SelectiveModel: takes no drafts; leave `drafts` out.")
         inner = [Chunk(c.cache.inner, [t % self.size for t in c.tokens]) for c in chunks]
         with torch.no_grad():
-            states = self.frozen.step(inner).split([len(c.tokens) for c in chunks])
+            states = _parted(self.frozen.step(inner), [len(c.tokens) for c in chunks])
             rows: list[Tensor] = [torch.empty(0)] * len(chunks)
             for length in {len(c.tokens) for c in chunks}:
                 group = [i for i, c in enumerate(chunks) if len(c.tokens) == length]
@@ -152,7 +157,14 @@ class SelectiveModel:
 
     def _joint(self, rows: Tensor) -> Tensor:
         """Return float32[N, 2 V] log-probabilities of who writes and what."""
-        x, shift, chosen = rows.split([self.frozen.width, self.frozen.width, 2], 1)
+        d = self.frozen.width
+        x, shift, chosen = rows[:, :d], rows[:, d : 2 * d], rows[:, 2 * d :]
         plain = self.frozen.logits(x).log_softmax(1)
         adapted = self.frozen.logits(x + shift).log_softmax(1)
         return torch.cat([plain + chosen[:, :1], adapted + chosen[:, 1:]], 1)
+
+
+def _parted(rows: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """Cut rows into pieces of these sizes."""
+    ends = list(accumulate(sizes))
+    return [rows[end - size : end] for end, size in zip(ends, sizes, strict=True)]
