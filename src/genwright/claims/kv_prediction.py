@@ -48,7 +48,7 @@ class Size:
     timings: int
 
 
-SIZES = {"smoke": Size(30_000, 4096, 2, 2, 10, 1), "full": Size(600_000, 20_480, 100, 8, 128, 9)}
+SIZES = {"smoke": Size(30_000, 4096, 2, 2, 10, 1), "full": Size(600_000, 20_480, 60, 8, 128, 9)}
 
 
 @dataclass(frozen=True)
@@ -88,20 +88,23 @@ def _run(size: Size, scale: Scale, seed: int, folder: Path) -> ClaimResult:
         batch=size.batch,
         ridge=size.ridge,
     )
-    alone = replace(joint, folder=str(folder / "alone"), losses=(0.0, 1.0, 0.0), ridge=0)
     predicted = joint.fit(base, rows, seed=seed)
-    alone.fit(base, rows, seed=seed)
-    auxiliary = replace(base, model=str(folder / "alone" / "auxiliary"))
+    alone: list[LocalLM] = []
+    for name, layers in (("first", KEPT), ("third", ())):  # the better of the two counts
+        place = str(folder / name)
+        learner = replace(joint, folder=place, layers=layers, losses=(0.0, 1.0, 0.0), ridge=0)
+        learner.fit(base, rows, seed=seed)
+        alone.append(replace(base, model=f"{place}/auxiliary"))
 
     windows = _windows(base.encode(_text(TEST)), size.windows, seed)
     prompts, rest = [w[:PROMPT] for w in windows], [w[PROMPT:] for w in windows]
-    configs = _config(base), _config(auxiliary)
+    configs = _config(base), _config(alone[0])
     cost = ttft_flops(configs[0], PROMPT, auxiliary=configs[1])
     keep = next(n for n in range(1, PROMPT + 1) if ttft_flops(configs[0], n) >= cost)
     found = {
         "exact": score(base, prompts, rest),
         "predicted": score(predicted, prompts, rest),
-        "auxiliary": score(auxiliary, prompts, rest),
+        "auxiliary": min((score(a, prompts, rest) for a in alone), key=lambda one: one.mean),
         "last": score(base, [p[-keep:] for p in prompts], rest),
         "random": score(base, [_thinned(p, keep, seed) for p in prompts], rest),
     }
@@ -118,7 +121,7 @@ def _run(size: Size, scale: Scale, seed: int, folder: Path) -> ClaimResult:
     notes = (
         "nats a token of 32 tokens after a prompt of 96; gains are in nats; the auxiliary model "
         f"keeps the base's first {len(KEPT)} of 30 layers, whose part of the cache is then nearly "
-        "exact, where the brief keeps every third",
+        "exact; alone, it is the better of that and one with every third layer, trained alike",
         f"dropped: the base on {keep} of {PROMPT} tokens, as many as the predictor's operations "
         "pay for: the last ones, or some at random and the last; the better counts",
         "ours: the base reads the first token itself, and keys and values are each predicted from "
