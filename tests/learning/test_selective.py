@@ -235,14 +235,15 @@ def test_an_episode_is_what_the_engine_drew(lm):
         return 0.25
 
     rows = [Row([97], [], {"n": 1}), Row([98, 99], [], {"n": 2})]
-    found = draw(model, lm, rows, 6, watching, seed=0)
-    assert [n for _, n in seen] == [1, 2] * 3
-    assert [list(e.prompt) for e in found] == [[97], [98, 99]] * 3
+    found = draw(model, lm, rows, 400, watching, seed=0)
+    assert [n for _, n in seen] == [1, 2] * 200
+    assert [list(e.prompt) for e in found] == [[97], [98, 99]] * 200
     for (text, _), episode in zip(seen, found, strict=True):
         tokens = [p % model.size for p in episode.pairs]
         assert frozen.vocabulary.decode(tokens).decode("utf-8", "replace") == text
         assert episode.ended == (len(tokens) < 4)
         assert episode.reward == 0.25
+    assert any(e.ended for e in found), "the example must have ends"
     assert any(p >= model.size for e in found for p in e.pairs)
     assert any(p < model.size for e in found for p in e.pairs)
 

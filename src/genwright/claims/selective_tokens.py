@@ -28,7 +28,7 @@ from genwright.steering.selective import SelectiveGenerator
 RESTAURANTS = "text/e2e_nlg.jsonl.gz"
 SHOTS, HELD_OUT, EPISODES, BATCH, TOGETHER = 60, 120, 800, 16, 40
 SLOTS = ("name", "area", "priceRange", "food")
-LETTERS, WIDE, EXAMPLES = "abcdefgh", 5, 8
+LETTERS, WIDE, EXAMPLES = "abcdefgh", 5, 24
 """Of the copying task: the alphabet, letters of a word, and words that teach."""
 
 SMALL = (
@@ -120,13 +120,14 @@ def _copying(folder: Path, seed: int, ledger: Ledger) -> tuple[dict[str, float],
         rows[:EXAMPLES],
         lambda text, row: letters_right(text, row)[0],
         seed,
-        episodes=2400,
-        batch=16,
-        learning_rate=3e-3,
-        teach=120,
+        episodes=1600,
+        batch=32,
+        learning_rate=1e-3,
+        teach=400,
         teach_rate=1e-2,
-        hidden=32,
+        hidden=64,
         layers=1,
+        hold=0.01,
     )
     arms |= {name: replace(arm, scheme="greedy") for name, arm in trained.items()}
     return _scored(arms, rows[EXAMPLES:], letters_right, 1.0, seed, ledger)
@@ -165,7 +166,7 @@ def _restaurants(folder: Path, seed: int, ledger: Ledger) -> tuple[dict[str, flo
         batch=BATCH,
         learning_rate=1e-3,
         teach=0,
-        teach_rate=1e-3,
+        hold=0.005,
     )
     arms |= {name: replace(arm, scheme="greedy") for name, arm in trained.items()}
     return _scored(arms, held, said_and_alike, 100.0, seed, ledger)
