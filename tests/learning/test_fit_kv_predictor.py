@@ -23,7 +23,7 @@ IDS = torch.randint(0, 250, (2, 9), generator=torch.Generator().manual_seed(0))
 
 def learner(folder, **settings):
     defaults = {"steps": 6, "batch": 4, "length": 12, "learning_rate": 1e-3, "save_every": 2}
-    return FitKVPredictor(folder=str(folder), ridge=200, **(defaults | settings))
+    return FitKVPredictor(folder=str(folder), **({"ridge": 200} | defaults | settings))
 
 
 @pytest.fixture
@@ -186,3 +186,17 @@ def test_rows_without_text_or_with_too_little_are_refused(lm, tmp_path):
         learner(tmp_path).fit(lm, [{"prompt": "a"}], seed=0)
     with pytest.raises(InvalidArgument, match="less than one batch"):
         learner(tmp_path).fit(lm, [{"text": "a"}], seed=0)
+
+
+def test_the_closed_form_start_is_nearer_to_the_base_than_the_identity(lm, tmp_path):
+    start = {}
+    for ridge in (0, 200):
+        first = {}
+        learner(tmp_path / f"from{ridge}", steps=1, ridge=ridge).fit(
+            lm,
+            ROWS,
+            seed=1,
+            watch=lambda name, i, value, first=first: first.setdefault(name, value),
+        )
+        start[ridge] = first["cache"]
+    assert start[200] < 0.95 * start[0]
