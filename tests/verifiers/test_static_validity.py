@@ -1,5 +1,7 @@
 """Pylint finds names that do not exist in a draw's lines, and runs nothing."""
 
+import shutil
+
 import pytest
 
 from genwright.core import InvalidArgument, MissingExtra, MissingFile, Samples
@@ -63,6 +65,28 @@ def test_a_file_is_read_anew_for_every_draw(project):
     assert [w["check"] for w in second.evidence] == ["no-member"]
     (third,) = other.check(Samples(["store.Basket()"]))
     assert third.passed
+
+
+def test_projects_with_packages_of_one_name_are_kept_apart(project, tmp_path):
+    """In turn, so that each is asked after the other by the same process, and after it is gone."""
+    other = tmp_path / "elsewhere"
+    (other / "shop").mkdir(parents=True)
+    (other / "shop" / "__init__.py").write_text("")
+    (other / "shop" / "store.py").write_text("def till(): ...\n")
+    asked = {"before": "from shop import store\n", "after": "\n", "file": "shop/b.py"}
+    here, there = checker(project, **asked), checker(other, **asked)
+    for _ in range(2):
+        for mine, draw, right in (
+            (here, "store.Basket()", True),
+            (there, "store.till()", True),
+            (there, "store.Basket()", False),
+            (here, "store.till()", False),
+        ):
+            (verdict,) = mine.check(Samples([draw]))
+            assert verdict.passed is right, (draw, verdict)
+    shutil.rmtree(other)
+    (last,) = here.check(Samples(["store.till()"]))
+    assert last.passed is False
 
 
 def test_a_late_check_is_undecided(project):

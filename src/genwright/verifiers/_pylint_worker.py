@@ -1,7 +1,8 @@
 """What a process of pylint does; `_worker.py` runs it.
 
 One process checks many files of a project: what astroid read of other modules is kept, what it read
-of the file in question is forgotten. Nothing of the project is imported.
+of the file in question is forgotten, and all of it where the next file is of another project, whose
+packages may have the same names. Nothing of the project is imported.
 """
 
 import io
@@ -10,6 +11,9 @@ from importlib import import_module
 from typing import Any, cast
 
 CHECKS = "syntax-error,no-member,undefined-variable"
+
+_last = [""]
+"""The root of the project that was asked about last."""
 
 
 def prepare() -> None:
@@ -23,6 +27,10 @@ def answer(root: str, path: str, code: str) -> list[tuple[str, int, str]]:
     from pylint.reporters import CollectingReporter
 
     found, manager = CollectingReporter(), cast("Any", import_module("astroid")).MANAGER
+    if _last != [root]:
+        manager.clear_cache()
+        sys.path_importer_cache.clear()
+        _last[:] = [root]
     where, standard = list(sys.path), sys.stdin
     sys.path.insert(0, root)
     sys.stdin = io.TextIOWrapper(io.BytesIO(code.encode("utf-8", "replace")), encoding="utf-8")
