@@ -53,10 +53,13 @@ def sandbox():
         yield made
 
 
-@pytest.fixture(scope="session")
-def shop(tmp_path_factory):
-    """A Python project with one class."""
+@pytest.fixture
+def shop(tmp_path_factory, monkeypatch):
+    """A Python project with one class; Jedi may take its time, as on a busy machine."""
     pytest.importorskip("jedi")
+    from genwright.steering.jedi_tool import JediTool
+
+    monkeypatch.setitem(JediTool.__init__.__kwdefaults__, "seconds", 60.0)
     root = tmp_path_factory.mktemp("shop")
     (root / "store.py").write_text(
         "class Basket:\n    owner: str = ''\n\n    def add_item(self, item): ...\n"
