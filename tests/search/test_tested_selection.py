@@ -14,7 +14,7 @@ from genwright.verifiers.sandbox import Sandbox
 
 PROMPT = "def double(x):\n"
 RIGHT, SAME, SQUARE, ZERO, SLOW = (
-    f"    return {body}\n" for body in ("2 * x", "x + x", "x * x", "0", "[0 for y in iter(int, 1)]")
+    f"    return {body}\n" for body in ("2 * x", "x + x", "x * x", "0", "sum(iter(int, 1))")
 )
 TESTS = [
     "double(1) == 2\nassert double(3) == 6\nassert double(",
@@ -88,7 +88,7 @@ def test_a_program_that_cannot_be_judged_is_left_out_not_failed(sandbox):
 
 def test_soft_b4_keeps_a_program_that_one_test_could_not_judge(sandbox):
     """It ends on every input but 2; asked about 2 it is neither right nor wrong."""
-    partly = "    return 2 * x if x != 2 else [0 for y in iter(int, 1)]\n"
+    partly = "    return 2 * x if x != 2 else sum(iter(int, 1))\n"
     for selector, tests in ((SoftB4(), 5), (B4(), 3)):
         outcome, _ = solve([partly, ZERO], TESTS, sandbox, selector=selector, seconds=1.5)
         assert (outcome.info["programs"], outcome.info["tests"]) == (2, tests)

@@ -107,7 +107,7 @@ class Browser:
         self._call("Page.reload")
         self.until("document.body?.dataset.ready === 'yes'")
 
-    def until(self, condition, seconds=20):
+    def until(self, condition, seconds=120):
         """Wait until a condition of the page holds; return its value."""
         end = time.monotonic() + seconds
         while not (value := self.js(condition)):
