@@ -105,8 +105,8 @@ def test_a_process_that_dies_is_a_failure_and_starts_anew(shop):
     made.complete("dead.py", HEAD, "\n")
     before = made.tally.failed
     desk = desk_of(shop)
-    desk._process.kill()
-    desk._process.wait()
+    desk._process.popen.kill()
+    desk._process.popen.wait()
     assert made.complete("dead.py", HEAD + "b.", "\n") == []
     assert made.tally.failed == before + 1
     assert "owner" in made.complete("dead.py", HEAD + "b.", "\n")
@@ -124,7 +124,7 @@ def test_what_jedi_cannot_take_is_a_failure(shop):
 def test_closing_removes_the_copy_and_ends_the_process(shop):
     tool(shop).complete("closed.py", HEAD, "\n")
     desk = jedi_tool._desks.pop((os.getpid(), str(shop.resolve())))
-    process = desk._process
+    process = desk._process.popen
     desk.close()
     assert process.poll() is not None
     assert not desk._folder.exists()
@@ -135,7 +135,7 @@ def test_a_program_that_is_killed_leaves_no_process_and_no_copy(shop):
         "from genwright.steering import jedi_tool; import sys, time\n"
         f"jedi_tool.JediTool(project={str(shop)!r}, seconds={PATIENT}).complete('a.py', 'x', '')\n"
         "(desk,) = jedi_tool._desks.values()\n"
-        "print(desk._folder, desk._process.pid, flush=True); time.sleep(600)\n"
+        "print(desk._folder, desk._process.popen.pid, flush=True); time.sleep(600)\n"
     )
     program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     folder, worker = program.stdout.readline().split()

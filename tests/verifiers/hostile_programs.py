@@ -134,8 +134,8 @@ HARM = [
      "refused"),
     ("a giant file", REFUSE + "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
      "attempt(lambda: open('big', 'wb').write(bytes(1 << 26)))", "ok", "refused"),
-    ("very many files", "for i in range(10**5):\n    open(str(i), 'w').close()", "error timeout",
-     ""),
+    ("very many files", "i = 0\nwhile True:\n    i += 1\n    open(str(i), 'w').close()",
+     "error timeout", ""),
     ("a folder closed to its owner", "import os\nos.mkdir('d')\nopen('d/x', 'w').close()\n"
      "try:\n    os.chmod('d', 0)\nexcept OSError:\n    pass", "ok", ""),
     ("raw memory", REFUSE + "attempt(lambda: open('/dev/mem', 'rb').read(1))", "ok", "refused"),

@@ -7,12 +7,8 @@ killed and started anew; answers are kept, so that draws which begin alike ask o
 """
 
 import atexit
-import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,20 +16,19 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from genwright.core import InvalidArgument, MissingFile, SandboxError, require
+from genwright.core import InvalidArgument, MissingFile, require
+from genwright.core.processes import NoAnswer, Process
 from genwright.steering.completion import CompletionTool, Tally
 
-START_SECONDS = 180
-"""Time the process may take to start, on a machine that is busy."""
+MEBIBYTES = 4096
+PARSED_MEBIBYTES = 64
+"""What Jedi keeps of one parsed file on the disk is smaller."""
 ANSWERS = 4096
 """Answers kept for each project."""
 READ = (".py", ".pyi")
 SKIPPED_FOLDERS = {"__pycache__", "node_modules", "site-packages"}
-KEPT = ("PATH", "PYTHONPATH", "HOME", "LD_LIBRARY_PATH")
-"""What the process sees of the environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +113,7 @@ class _Desk:
         self._owner = os.getpid()
         _copy(Path(project), self._folder / "project")
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Connection | None = None
+        self._process: Process | None = None
         self._answers: OrderedDict[tuple[str, str, str], list[str]] = OrderedDict()
 
     def ask(self, file: str, before: str, after: str, seconds: float) -> list[str]:
@@ -143,54 +137,28 @@ class _Desk:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _answered(self, question: tuple[str, str, str], seconds: float) -> list[str] | None:
-        channel = self._channel or self._start()
+        if self._process is None:
+            self._process = Process(
+                Path(__file__).with_name("_jedi_worker.py"), MEBIBYTES, str(self._folder),
+                file_mebibytes=PARSED_MEBIBYTES,
+            )  # fmt: skip
         self.tally.asked += 1
         began, reply = time.monotonic(), None
-        with suppress(EOFError, OSError):
-            channel.send_bytes(json.dumps(question).encode())
-            if channel.poll(seconds):
-                reply = json.loads(channel.recv_bytes())
-            else:
-                self._stop()
-        self.tally.seconds += time.monotonic() - began
-        if self._process is not None and self._process.poll() is not None:  # it died
+        try:
+            reply = self._process.ask(question, seconds)
+        except NoAnswer:
             self._stop()
+        self.tally.seconds += time.monotonic() - began
         if reply is None:
             self.tally.failed += 1
             return None
         self.tally.known += bool(reply)
         return reply
 
-    def _start(self) -> Connection:
-        ours, theirs = socket.socketpair()
-        program = Path(__file__).with_name("_jedi_worker.py")
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", program, str(theirs.fileno()), self._folder],
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # an interrupt at the keyboard is for the program alone
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in KEPT if name in os.environ},
-            )
-        self._channel = Connection(ours.detach())
-        try:
-            ready = self._channel.poll(START_SECONDS) and self._channel.recv_bytes() == b"ready"
-        except (EOFError, OSError):
-            ready = False
-        if not ready:
-            self._stop()
-            raise SandboxError(f"{program.name} did not start; run it by hand to see why.")
-        return self._channel
-
     def _stop(self) -> None:
-        if self._process is not None:  # first: hung up on, it would drop the copy
-            self._process.kill()
-            self._process.wait()
-        if self._channel is not None:
-            self._channel.close()
-        self._process = self._channel = None
+        if self._process is not None:
+            self._process.close()
+        self._process = None
 
 
 _desks: dict[tuple[int, str], _Desk] = {}

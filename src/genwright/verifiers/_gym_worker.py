@@ -1,4 +1,4 @@
-"""An answer scored by reasoning-gym; runs in a process of its own (`_worker.py`).
+"""An answer scored by reasoning-gym; runs in a process of its own (`core/_process_loop.py`).
 
 Some of its checks evaluate what the answer says, which may take for ever or run what it should not:
 the parent kills this process at its limit.

@@ -1,4 +1,4 @@
-"""Untrusted mathematics compared by sympy; runs in a process of its own (`_worker.py`).
+"""Untrusted mathematics compared by sympy; runs in a process of its own (`core/_process_loop.py`).
 
 Sympy may take for ever, or all memory, on an answer such as 9**9**9**9: the parent then kills this
 process.

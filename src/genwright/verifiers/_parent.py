@@ -1,7 +1,6 @@
 """The near end of a warm parent: start it, ask it, end it."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from typing import Any
 from genwright.core import SandboxError
 
 LONGEST_ANSWER = 64 << 20
+START_SECONDS = 180.0
+"""Time a warm parent may take to start, on a machine that is busy."""
 
 
 class Parent:
@@ -42,7 +43,7 @@ class Parent:
             raise SandboxError(f"a warm parent does not start: {error}") from error
         finally:
             theirs.close()
-        hello = self.ask({**settings, "pid": self._process.pid}, 20.0)
+        hello = self.ask({**settings, "pid": self._process.pid}, START_SECONDS)
         if "refused" in hello:
             self.close()
             raise SandboxError(f"the system refuses it: {hello['refused']}")
@@ -78,8 +79,7 @@ class Parent:
         return bytes(text)
 
     def close(self) -> None:
-        """Kill it, and with it the check under way."""
-        self._line.close()
-        if self._process.poll() is None:
-            os.kill(self._process.pid, 9)
+        """Kill it, and with it the check under way; two threads may do so at the same time."""
+        self._process.kill()
         self._process.wait()
+        self._line.close()

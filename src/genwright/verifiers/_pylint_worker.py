@@ -1,4 +1,4 @@
-"""What a process of pylint does; `_worker.py` runs it.
+"""What a process of pylint does; `core/_process_loop.py` runs it.
 
 One process checks many files of a project: what astroid read of other modules is kept, what it read
 of the file in question is forgotten, and all of it where the next file is of another project, whose

@@ -1,4 +1,4 @@
-"""Regular expressions over untrusted text; runs in a process of its own (`_worker.py`)."""
+"""Regular expressions over untrusted text; a process of its own runs it (`_process_loop.py`)."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Untrusted SQL, read-only and within limits; runs in a process of its own (`_worker.py`).
+"""Untrusted SQL, read-only and within limits; a process of its own runs it (`_process_loop.py`).
 
 What bounds a query:
 

@@ -9,10 +9,11 @@ is not "who"; Unicode is brought to NFKC; a pattern that backtracks without end 
 import re
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from genwright.core import InvalidArgument, Samples, Verdict, method
-from genwright.verifiers._process import NoAnswer, Processes, side_by_side
+from genwright.core.processes import NoAnswer, Processes, side_by_side
 
 SHOWN = 200
 """Characters of a draw that the evidence keeps."""
@@ -94,4 +95,4 @@ def normalized(text: str) -> str:
     return text.strip(" \"'`“”‘’.") or text
 
 
-_workers = Processes("_regex_worker.py", mebibytes=1024)
+_workers = Processes(Path(__file__).with_name("_regex_worker.py"), mebibytes=1024)

@@ -15,10 +15,11 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from genwright.core import InvalidArgument, Samples, Verdict, method, require
-from genwright.verifiers._process import NoAnswer, Processes, side_by_side
+from genwright.core.processes import NoAnswer, Processes, side_by_side
 
 Extract = Literal["auto", "boxed", "answer_line", "last_number"]
 
@@ -185,4 +186,4 @@ def _known(extract: str) -> None:
         )
 
 
-_workers = Processes("_math_worker.py", mebibytes=2048)
+_workers = Processes(Path(__file__).with_name("_math_worker.py"), mebibytes=2048)

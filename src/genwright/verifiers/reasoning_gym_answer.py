@@ -13,10 +13,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from genwright.core import InvalidArgument, Samples, Verdict, method, require
-from genwright.verifiers._process import NoAnswer, Processes, side_by_side
+from genwright.core.processes import NoAnswer, Processes, side_by_side
 
 FULL = 1.0 - 1e-9
 """The score from which a draw passes; a check may reach 1 by adding fractions."""
@@ -80,4 +81,4 @@ class ReasoningGymAnswer:
         return Verdict.fail(evidence, score=score)
 
 
-_workers = Processes("_gym_worker.py", mebibytes=4096)
+_workers = Processes(Path(__file__).with_name("_gym_worker.py"), mebibytes=4096)

@@ -46,6 +46,8 @@ from genwright.verifiers.program import Execution, Program, Status
 __all__ = ["Execution", "Program", "Sandbox", "Status", "default_sandbox"]
 
 _PROBLEM = ("type", "message", "line", "source", "in")
+GRACE_SECONDS = 30.0
+"""Time beyond its limits after which a warm parent counts as hung, on a machine that is busy."""
 _TRIAL = "import colorsys"  # not loaded beforehand, so the library must be within reach
 
 
@@ -114,7 +116,9 @@ class Sandbox:
         for wanted in ("namespaces", "limits") if level is None else (level,):
             try:
                 parent = Parent(self._settings | {"level": wanted})
-                reply = parent.ask(self._job(Program(code=_TRIAL, seconds=10.0)), 20.0)
+                reply = parent.ask(
+                    self._job(Program(code=_TRIAL, seconds=30.0)), 30.0 + GRACE_SECONDS
+                )
                 if reply["status"] == "ok":
                     return parent, wanted, "; ".join(reasons)
                 parent.close()
@@ -158,7 +162,7 @@ class Sandbox:
         """
         job = self._job(program)
         rounds = 1 + (len(program.tests) if program.forked else 0)
-        patience = job["seconds"] * rounds + 5.0
+        patience = job["seconds"] * rounds + GRACE_SECONDS
         failure = ""
         for _ in range(2):
             with self._borrowed() as hold:
@@ -197,8 +201,11 @@ class Sandbox:
     def _new_parent(self) -> Parent:
         parent = Parent(self._settings | {"level": self.level})
         with self._lock:
-            self._parents.add(parent)
-        return parent
+            if not self._closed:
+                self._parents.add(parent)
+                return parent
+        parent.close()
+        raise SandboxError("Sandbox: it was closed.")
 
     def _discard(self, hold: list[Parent | None]) -> None:
         parent, hold[0] = hold[0], None
@@ -209,9 +216,9 @@ class Sandbox:
 
     def close(self) -> None:
         """End every warm parent, and with it every check. Closing twice is fine."""
-        self._closed = True
         atexit.unregister(self.close)
         with self._lock:
+            self._closed = True
             parents, self._parents = self._parents, set[Parent]()
         for parent in parents:
             parent.close()

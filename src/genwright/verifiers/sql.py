@@ -23,7 +23,7 @@ from hashlib import blake2b
 from typing import Any
 
 from genwright.core import Cost, Samples, Verdict, method
-from genwright.verifiers._process import side_by_side
+from genwright.core.processes import side_by_side
 from genwright.verifiers._sql_compare import Row, difference, order_columns, reordered
 from genwright.verifiers.sql_query import Dialect, QueryResult, Value, dialect_of, run_query
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genwright.core import InvalidArgument, MissingFile
-from genwright.verifiers._process import START_SECONDS, NoAnswer, Processes
+from genwright.core.processes import START_SECONDS, NoAnswer, Processes
 from genwright.verifiers._text import fenced
 
 Dialect = Literal["auto", "sqlite", "duckdb"]
@@ -183,5 +183,5 @@ def _cells(result: QueryResult) -> int:
 
 
 # DuckDB alone reserves more than one gibibyte of addresses.
-_workers = Processes("_sql_worker.py", mebibytes=4096)
+_workers = Processes(Path(__file__).with_name("_sql_worker.py"), mebibytes=4096)
 _cache = _Cache()

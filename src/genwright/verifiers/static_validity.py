@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from genwright.core import InvalidArgument, MissingFile, Samples, Verdict, method, require
-from genwright.verifiers._process import NoAnswer, Processes, side_by_side
+from genwright.core.processes import NoAnswer, Processes, side_by_side
 
 
 @method(paper="arXiv:2401.06391")
@@ -74,4 +74,4 @@ class StaticValidity:
         return Verdict.fail(wrong) if wrong else Verdict.ok()
 
 
-_workers = Processes("_pylint_worker.py", mebibytes=4096)
+_workers = Processes(Path(__file__).with_name("_pylint_worker.py"), mebibytes=4096)

@@ -1,10 +1,11 @@
-"""The loop of a process that answers questions; `_process.py` starts it, by path.
+"""The loop of a process that answers questions; `processes.py` starts it, by path.
 
-    python -P _worker.py SCRIPT SOCKET MEBIBYTES
+    python -P _process_loop.py SCRIPT SOCKET MEBIBYTES FILE_MEBIBYTES ARGUMENTS
 
-SCRIPT defines `answer(*request)` and, where its libraries are slow to load, `prepare()`. This file
-and the scripts import the standard library alone at the top, so that a process starts in tens of
-milliseconds and shares nothing with the program that asks.
+SCRIPT defines `answer(*request)` and may define `prepare(*ARGUMENTS)`, called before the first
+request, and `finish(*ARGUMENTS)`, called when whoever asked is gone. This file and the scripts
+import the standard library alone at the top, so that a process starts in tens of milliseconds and
+shares nothing with the program that asks.
 """
 
 import contextlib
@@ -15,9 +16,6 @@ import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
-
-FILE_BYTES = 1 << 20
-"""A process may write this much to one file: SQLite's shared-memory index, and nothing of use."""
 
 
 def serve(answer: Callable[..., Any], channel: Connection) -> None:
@@ -31,11 +29,11 @@ def serve(answer: Callable[..., Any], channel: Connection) -> None:
         channel.send_bytes(pickle.dumps(answer(*request)))
 
 
-def limit(mebibytes: int) -> None:
+def limit(mebibytes: int, file_mebibytes: int) -> None:
     """Limit address space and files; a system without a limit of that kind goes without it."""
     for kind, amount in (
         (resource.RLIMIT_AS, mebibytes << 20),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_FSIZE, file_mebibytes << 20),
         (resource.RLIMIT_CORE, 0),
     ):
         with contextlib.suppress(ValueError, OSError):
@@ -43,9 +41,12 @@ def limit(mebibytes: int) -> None:
 
 
 if __name__ == "__main__":
-    script, socket, mebibytes = sys.argv[1:]
-    limit(int(mebibytes))
+    script, socket, mebibytes, file_mebibytes, *arguments = sys.argv[1:]
+    limit(int(mebibytes), int(file_mebibytes))
     names = runpy.run_path(script)
-    names.get("prepare", lambda: None)()
-    with contextlib.suppress(BrokenPipeError):
+    if "prepare" in names:
+        names["prepare"](*arguments)
+    with contextlib.suppress(OSError):  # a broken pipe: who asked is gone
         serve(names["answer"], Connection(int(socket)))
+    if "finish" in names:
+        names["finish"](*arguments)

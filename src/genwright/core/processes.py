@@ -1,9 +1,10 @@
-"""Processes that answer questions and are killed when they take too long; for this room's checks.
+"""Processes that answer questions and are killed when they take too long.
 
-A check that runs inside a library (a database engine, a computer algebra system, a regular
+Work that is done inside a library (a database engine, a computer algebra system, a regular
 expression) can neither be interrupted nor have its memory limited from within. `Processes` keeps
-such checks in processes of their own: started on demand, one for each thread that asks at the same
-time, used again, ended with this process. What runs in them is `_worker.py`.
+such work in processes of their own: started on demand, one for each thread that asks at the same
+time, used again, ended with this process. `Process` is one of them, for who must know which one
+answers. What runs in them is `_process_loop.py`.
 """
 
 import atexit
@@ -20,12 +21,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genwright.core import SandboxError
+from genwright.core.errors import SandboxError
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-START_SECONDS = 60
+START_SECONDS = 180
 """Time a process may take to start, on a machine that is busy."""
 
 KEPT = ("PATH", "PYTHONPATH", "HOME", "LD_LIBRARY_PATH")
@@ -37,17 +38,17 @@ class NoAnswer(Exception):
 
 
 class Processes:
-    """A pool of processes that run one script of this folder.
+    """A pool of processes that run one script.
 
     Args:
-        script: its file name.
+        script: the script.
         mebibytes: address space of one process.
     """
 
-    def __init__(self, script: str, mebibytes: int) -> None:
-        self.script = Path(__file__).with_name(script)
+    def __init__(self, script: Path, mebibytes: int) -> None:
+        self.script = script
         self.mebibytes = mebibytes
-        self.idle: list[_Process] = []
+        self.idle: list[Process] = []
         self.lock = threading.Lock()
         atexit.register(self.close)
         os.register_at_fork(after_in_child=self._forget)
@@ -63,13 +64,13 @@ class Processes:
             return process.ask(request, seconds)
 
     @contextlib.contextmanager
-    def _process(self) -> "Generator[_Process, None, None]":
+    def _process(self) -> "Generator[Process, None, None]":
         with self.lock:
             process = self.idle.pop() if self.idle else None
         if process is not None and process.popen.poll() is not None:  # it died while it was idle
             process.close()
             process = None
-        process = process or _Process(self.script, self.mebibytes)
+        process = process or Process(self.script, self.mebibytes)
         try:
             yield process
         except BaseException:  # an interrupt too leaves an answer in the channel: never reuse it
@@ -90,15 +91,28 @@ class Processes:
         self.idle, self.lock = [], threading.Lock()
 
 
-class _Process:
-    """One process and the channel to it."""
+class Process:
+    """One process and the channel to it; one thread may ask at a time.
 
-    def __init__(self, script: Path, mebibytes: int) -> None:
-        loop = script.with_name("_worker.py")
+    Args:
+        script: what it runs.
+        mebibytes: its address space.
+        arguments: handed to the script's `prepare` and `finish`.
+        file_mebibytes: the most it may write to one file.
+
+    Raises:
+        SandboxError: it cannot be started.
+    """
+
+    def __init__(
+        self, script: Path, mebibytes: int, *arguments: str, file_mebibytes: int = 1
+    ) -> None:
+        loop = Path(__file__).with_name("_process_loop.py")
         ours, theirs = socket.socketpair()
+        words = (script, theirs.fileno(), mebibytes, file_mebibytes, *arguments)
         try:
             self.popen = subprocess.Popen(
-                [sys.executable, "-P", loop, script, str(theirs.fileno()), str(mebibytes)],
+                [sys.executable, "-P", loop, *map(str, words)],
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # an interrupt at the keyboard is for the program alone
                 stdin=subprocess.DEVNULL,
@@ -121,6 +135,11 @@ class _Process:
             raise SandboxError(f"{script.name} did not start; run it by hand to see why.")
 
     def ask(self, request: Any, seconds: float) -> Any:
+        """Return the answer to one request; after a `NoAnswer` only `close` is left.
+
+        Raises:
+            NoAnswer: none within `seconds`, or the process died.
+        """
         try:
             self.channel.send_bytes(pickle.dumps(request))
             if self.channel.poll(seconds):
@@ -130,10 +149,10 @@ class _Process:
         raise NoAnswer(f"no answer within {seconds:g} s")
 
     def close(self) -> None:
-        """End the process now."""
-        self.channel.close()
+        """End the process now, before it can notice that nobody listens, and `finish`."""
         self.popen.kill()
         self.popen.wait()
+        self.channel.close()
 
 
 def side_by_side(function: Callable[[A], B], items: Sequence[A]) -> list[B]:
