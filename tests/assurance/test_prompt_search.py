@@ -7,18 +7,19 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 
-from genwright.assurance.controlled import ControlledModel, wins  # noqa: E402
-from genwright.assurance.prompt_search import BackoffSearch, RandomSearch  # noqa: E402
-from genwright.assurance.reachability import (  # noqa: E402
+from genwright.assurance.controlled import ControlledModel, wins
+from genwright.assurance.prompt_search import BackoffSearch, RandomSearch
+from genwright.assurance.reachability import (
     Curve,
     controllability,
     reachable_set,
 )
-from genwright.core import InvalidArgument  # noqa: E402
-from genwright.core.task_file import read_jsonl  # noqa: E402
-from genwright.generators.language.local import LocalLM  # noqa: E402
+from genwright.core import InvalidArgument
+from genwright.core.task_file import read_jsonl
+from genwright.generators.language.local import LocalLM
 
 STATE = (10, 60, 200)
 FEW = [5, 80, 120, 201]

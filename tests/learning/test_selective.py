@@ -5,11 +5,12 @@ from itertools import product
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 
-from genwright.core import InvalidArgument  # noqa: E402
-from genwright.generators.language.local import LocalLM  # noqa: E402
-from genwright.learning.selective import (  # noqa: E402
+from genwright.core import InvalidArgument
+from genwright.generators.language.local import LocalLM
+from genwright.learning.selective import (
     Episode,
     Row,
     SelectiveRL,
@@ -17,8 +18,8 @@ from genwright.learning.selective import (  # noqa: E402
     selective_loss,
     teaching_loss,
 )
-from genwright.nets.adapters import RecurrentAdapter  # noqa: E402
-from genwright.steering.selective_model import Frozen, SelectiveModel  # noqa: E402
+from genwright.nets.adapters import RecurrentAdapter
+from genwright.steering.selective_model import Frozen, SelectiveModel
 
 V, D, LENGTH = 3, 4, 3
 

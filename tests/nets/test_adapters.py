@@ -2,10 +2,11 @@
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 
-from genwright.core import InvalidArgument  # noqa: E402
-from genwright.nets.adapters import RecurrentAdapter  # noqa: E402
+from genwright.core import InvalidArgument
+from genwright.nets.adapters import RecurrentAdapter
 
 
 def wild(**settings):

@@ -6,18 +6,19 @@ from collections import Counter
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 
-from genwright.core import Chunk, InvalidArgument  # noqa: E402
-from genwright.generators.language.local import LocalLM  # noqa: E402
-from genwright.nets.adapters import RecurrentAdapter  # noqa: E402
-from genwright.steering.grammar import Regex  # noqa: E402
-from genwright.steering.selective import (  # noqa: E402
+from genwright.core import Chunk, InvalidArgument
+from genwright.generators.language.local import LocalLM
+from genwright.nets.adapters import RecurrentAdapter
+from genwright.steering.grammar import Regex
+from genwright.steering.selective import (
     SelectiveGenerator,
     WriterShaper,
     apart,
 )
-from genwright.steering.selective_model import Frozen, SelectiveModel  # noqa: E402
+from genwright.steering.selective_model import Frozen, SelectiveModel
 
 V = 257
 

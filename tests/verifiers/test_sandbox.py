@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -250,7 +251,7 @@ def test_a_pool_may_be_closed_while_threads_ask_it(sandbox):
         pool = Sandbox(workers, level=sandbox.level, seconds=300)
         with ThreadPoolExecutor(workers) as threads:
             answers = [threads.submit(pool.run, "while True: pass") for _ in range(workers)]
-            until(lambda: of_sandbox(pool))
+            until(partial(of_sandbox, pool))
             parents = set(pool._parents)
             pool.close()
             assert all(isinstance(answer.exception(), SandboxError) for answer in answers)

@@ -60,7 +60,8 @@ def register(app: typer.Typer) -> None:
             )
             return
         rows = [
-            [s.system.room, s.system.slug, _styled(s.state, s.told), s.system.title] for s in found
+            [s.system.room, s.system.slug, _styled(s.state, s.told), _one_line(s.system.title)]
+            for s in found
         ]
         console.print(table("", ["room", "system", "state", "paper"], rows))
         counts = (f"{sum(s.state is state for s in found)} {state.value}" for state in ClaimState)
@@ -168,6 +169,10 @@ def _show(found: Recorded) -> None:
     cost = describe_cost(Cost(**found.cost))
     console.print(f"{found.seconds:g} s; {cost}", markup=False)
     console.print(_styled(found.state, found.state.value))
+
+
+def _one_line(title: str) -> Text:
+    return Text(title, no_wrap=True, overflow="ellipsis")
 
 
 def _styled(state: ClaimState, text: str) -> Text:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +144,7 @@ def _joined(parts: Iterable[Constraint]) -> Iterable[Constraint]:
     """Join neighbouring regular expressions into one, whose readings are then exact."""
     for regular, run in groupby(parts, lambda part: isinstance(part, Regex)):
         if regular:
-            yield Regex(pattern="".join(f"(?:{getattr(part, 'pattern')})" for part in run))  # noqa: B009
+            yield Regex(pattern="".join(f"(?:{cast('Regex', part).pattern})" for part in run))
         else:
             yield from run
 

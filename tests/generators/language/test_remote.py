@@ -234,8 +234,7 @@ def test_what_was_paid_for_comes_before_the_error_and_nothing_is_begun_after_it(
 
 
 def test_after_a_failure_no_draw_in_progress_is_tried_on_and_on():
-    faults = lambda k: Fault("status", 400 if k == 0 else 500)  # noqa: E731
-    endpoint = ScriptedEndpoint(by_seed, faults=faults)
+    endpoint = ScriptedEndpoint(by_seed, faults=lambda k: Fault("status", 400 if k == 0 else 500))
     with endpoint as url, pytest.raises(EndpointError):
         remote(url, concurrency=2, retries=5, backoff=1).sample("p", 2, seed=0)
     assert len(endpoint.bodies) <= 3
