@@ -19,14 +19,9 @@ from genwright.core import (
 )
 from genwright.generators.language.local import LocalLM
 from genwright.generators.language.policy_value import PolicyValueLM
-from genwright.learning.alphamath import (
-    PolicyValueLearner,
-    encode_solution,
-    policy_value_loss,
-    search_and_learn,
-    solutions,
-)
-from genwright.learning.supervised import body_and_head, load_for_training
+from genwright.learning.alphamath import PolicyValueLearner, search_and_learn, solutions
+from genwright.learning.causal import body_and_head, load_for_training
+from genwright.learning.policy_value import encode_solution, policy_value_loss
 from genwright.nets.value_head import ValueHead
 from genwright.search.alphamath import StepBeam, StepMCTS
 from genwright.search.tree import Tree

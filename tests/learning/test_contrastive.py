@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from genwright.core import InvalidArgument
 from genwright.generators.language.local import LocalLM
 from genwright.learning.batches import Example
+from genwright.learning.causal import load_for_training, token_losses
 from genwright.learning.contrastive import CommentContrastive, Contrast, comment_hinge, pairs
-from genwright.learning.supervised import Supervised, load_for_training, token_losses
+from genwright.learning.supervised import Supervised
 
 NATS = st.floats(0, 4)
 ROWS = [

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 
 from genwright.core import InvalidArgument, TrainingError
 from genwright.generators.language.local import LocalLM
-from genwright.learning.fit_kv_predictor import FitKVPredictor, joint_losses
+from genwright.learning.causal import load_for_training
+from genwright.learning.fit_kv_predictor import FitKVPredictor
+from genwright.learning.kv_losses import joint_losses
 from genwright.learning.kv_start import prune_layers
-from genwright.learning.supervised import load_for_training
 from genwright.nets.kv_prediction import KVMaps, recorded, replaced
 
 ROWS = [{"text": f"{c} says {c}{c}{c}, and so on"} for c in "abcdefgh"]

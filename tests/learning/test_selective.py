@@ -10,14 +10,8 @@ import torch
 
 from genwright.core import InvalidArgument
 from genwright.generators.language.local import LocalLM
-from genwright.learning.selective import (
-    Episode,
-    Row,
-    SelectiveRL,
-    draw,
-    selective_loss,
-    teaching_loss,
-)
+from genwright.learning.selective import Row, SelectiveRL, draw
+from genwright.learning.selective_losses import Episode, selective_loss, teaching_loss
 from genwright.nets.adapters import RecurrentAdapter
 from genwright.steering.selective_model import Frozen, SelectiveModel
 
@@ -251,7 +245,7 @@ def test_an_episode_is_what_the_engine_drew(lm):
 
 def test_bad_input(lm, tmp_path):
     for settings in ({"batch": 0}, {"hidden": 0}, {"episodes": -1}, {"teach": -1}):
-        with pytest.raises(InvalidArgument, match="SelectiveRL: batch, hidden and layers"):
+        with pytest.raises(InvalidArgument, match="SelectiveRL: batch, hidden, layers and"):
             learner(tmp_path, **settings)
     with pytest.raises(InvalidArgument, match="episodes or teach must be above 0"):
         learner(tmp_path, episodes=0)

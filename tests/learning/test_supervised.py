@@ -12,7 +12,8 @@ import torch
 from genwright.core import InvalidArgument, TrainingError
 from genwright.generators.language.local import LocalLM
 from genwright.learning import supervised
-from genwright.learning.supervised import Supervised, load_for_training
+from genwright.learning.causal import load_for_training
+from genwright.learning.supervised import Supervised
 
 ROWS = [{"prompt": f"say {c}", "completion": c * 3} for c in "abcdefgh"]
 

@@ -10,14 +10,12 @@ Chen et al. 2024, "AlphaMath Almost Zero", arXiv:2405.03553, Sections 3.3 and 4.
 
 the second term at the last token of every step of right and wrong solutions alike; a few of each
 for every question.
-Ours: each round trains on from the weights of the round before; the weights after the last step are
-kept, without checkpoints in between, since a round takes minutes.
+Ours: each round trains on from the weights of the round before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from genwright.core import (
@@ -32,31 +30,20 @@ from genwright.core import (
     require,
     solve,
 )
-from genwright.generators.language.apart import apart
 from genwright.generators.language.local import LocalLM
 from genwright.generators.language.policy_value import PolicyValueLM
-from genwright.learning.batches import Example, batch_at, collate
-from genwright.learning.descent import descend, rate_at
-from genwright.learning.supervised import body_and_head, load_for_training, save_trained
+from genwright.learning.batches import batch_at
+from genwright.learning.causal import (
+    body_and_head,
+    load_for_training,
+    save_trained,
+    training_device,
+)
+from genwright.learning.descent import Watch
+from genwright.learning.policy_value import encode_solution, policy_value_loss
+from genwright.learning.tuning import Tuning, identity_of, tune
 from genwright.search.alphamath import StepMCTS
 from genwright.search.tree import Tree
-
-
-@dataclass(frozen=True)
-class Solution(Example):
-    """One solution as token ids.
-
-    Args:
-        prompt: of the question.
-        completion: of the steps; the end token closes a right solution.
-        right: whether its tokens are learned.
-        ends: index within the completion of the last token of each step.
-        values: Q of each step.
-    """
-
-    right: bool = True
-    ends: tuple[int, ...] = ()
-    values: tuple[float, ...] = ()
 
 
 @method(paper="arXiv:2405.03553")
@@ -74,6 +61,7 @@ class PolicyValueLearner:
         max_tokens: longer solutions are left out; the paper takes 1,024.
         rank: LoRA rank; 0 trains all weights.
         alpha: LoRA scale.
+        save_every: steps between checkpoints; a killed training resumes from the last one.
 
     Raises:
         InvalidArgument: a number out of its range.
@@ -88,9 +76,10 @@ class PolicyValueLearner:
     max_tokens: int = 1024
     rank: int = 0
     alpha: int = 32
+    save_every: int = 50
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "max_tokens"):
+        for name in ("steps", "batch", "max_tokens", "save_every"):
             if getattr(self, name) < 1:
                 raise InvalidArgument(f"PolicyValueLearner: {name} must be 1 or more.")
         if not self.learning_rate > 0 or not self.weight >= 0 or self.rank < 0:
@@ -99,25 +88,41 @@ class PolicyValueLearner:
             )
 
     def fit(
-        self, generator: LocalLM | PolicyValueLM, data: Sequence[Mapping[str, Any]], *, seed: int
+        self,
+        generator: LocalLM | PolicyValueLM,
+        data: Sequence[Mapping[str, Any]],
+        *,
+        seed: int,
+        watch: Watch | None = None,
     ) -> PolicyValueLM:
         """Train from the generator's weights, its value head included where it has one.
 
+        A training that was cut off goes on where it stopped.
+
         Raises:
             InvalidArgument: rows that cannot be trained on.
-            TrainingError: a loss that is not finite.
+            TrainingError: a loss that is not finite; a checkpoint of another configuration.
             MissingExtra: torch or transformers is not installed.
         """
         require("torch", extra="lm", needed_by="learning.alphamath")
         policy = generator.policy if isinstance(generator, PolicyValueLM) else generator
         if policy.chat:
             raise InvalidArgument("PolicyValueLearner: needs a policy with chat=False.")
-        apart(lambda stop: self._train(policy, data, seed, stop))
+        tune(
+            self,
+            policy,
+            lambda tuning: self._train(policy, data, seed, tuning),
+            identity=identity_of(self, policy, data, seed),
+            rows=len(data),
+            seed=seed,
+            watch=watch,
+        )
         return PolicyValueLM(policy=replace(policy, model=str(Path(self.folder))))
 
     def _train(
-        self, policy: LocalLM, data: Sequence[Mapping[str, Any]], seed: int, stop: Event
+        self, policy: LocalLM, data: Sequence[Mapping[str, Any]], seed: int, tuning: Tuning
     ) -> None:
+        """Run the steps that are left, and save the weights and the head."""
         import torch
 
         from genwright.nets.value_head import ValueHead
@@ -126,9 +131,8 @@ class PolicyValueLearner:
         model, tokenizer = load_for_training(policy.model, rank=self.rank, alpha=self.alpha)
         body, output = body_and_head(model)
         head = ValueHead.load(Path(policy.model)) or ValueHead(output.weight.shape[1])
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model.to(device).train()
-        head.to(device)
+        model.to(training_device()).train()
+        head.to(training_device())
         rows = [encode_solution(row, tokenizer, policy.template) for row in data]
         kept = [row for row in rows if row.length <= self.max_tokens]
         if not kept:
@@ -138,78 +142,15 @@ class PolicyValueLearner:
             )
         weights = [p for p in model.parameters() if p.requires_grad] + list(head.parameters())
         optimizer = torch.optim.AdamW(weights, lr=self.learning_rate, weight_decay=0.0)
-        for step in range(self.steps):
+        pad = tokenizer.eos_token_id
+
+        def losses(step: int) -> dict[str, Any]:
             batch = batch_at(step, kept, self.batch, seed)
-            loss = policy_value_loss(body, output, head, batch, tokenizer.eos_token_id, self.weight)
-            rate = rate_at(step, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
-            descend(loss, weights, optimizer, step=step, rate=rate)
-            if stop.is_set():
-                return
-        save_trained(model, tokenizer, Path(self.folder))
-        head.cpu().save(Path(self.folder))
+            return {"loss": policy_value_loss(body, output, head, batch, pad, self.weight)}
 
-
-def policy_value_loss(
-    body: Any, output: Any, head: Any, batch: Sequence[Example], pad: int, weight: float
-) -> Any:
-    """Return cross-entropy of right solutions + weight * squared error of the steps' values.
-
-    Args:
-        body: makes hidden states.
-        output: makes logits of them.
-        head: makes values of them.
-        batch: solutions; their order is that of the rows.
-        pad: token id.
-        weight: of the value's loss.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    device = output.weight.device
-    solutions = [row for row in batch if isinstance(row, Solution)]
-    ids_BT, attend_BT, at, targets = (t.to(device) for t in collate(solutions, pad))
-    hidden_BTD = body(input_ids=ids_BT, attention_mask=attend_BT).last_hidden_state
-    right = torch.tensor([row.right for row in solutions], device=device)[at[:, 0]]
-    loss = hidden_BTD.new_zeros(())
-    if right.any():
-        at, targets = at[right], targets[right]
-        loss = F.cross_entropy(output(hidden_BTD[at[:, 0], at[:, 1]]).float(), targets)
-    rows = [(i, len(s.prompt) + end) for i, s in enumerate(solutions) for end in s.ends]
-    if rows:
-        where = torch.tensor(rows, device=device)
-        wanted = torch.tensor([q for s in solutions for q in s.values], device=device)
-        values = head(hidden_BTD[where[:, 0], where[:, 1]])
-        loss = loss + weight * F.mse_loss(values.float(), wanted)
-    return loss
-
-
-def encode_solution(row: Mapping[str, Any], tokenizer: Any, template: str) -> Solution:
-    """Encode a row; the completion is one text, so that tokens are those of a drawn solution.
-
-    Raises:
-        InvalidArgument: a field is missing or of another length.
-    """
-    steps, values = row.get("steps"), row.get("values")
-    if not isinstance(row.get("prompt"), str) or not steps or len(values or ()) != len(steps):
-        raise InvalidArgument(
-            "a solution needs the text 'prompt' and as many 'values' as 'steps', one at least, "
-            f"got the fields {sorted(row)}."
-        )
-    prompt = tokenizer(template.replace("{prompt}", row["prompt"]), add_special_tokens=False)
-    found = tokenizer("".join(steps), add_special_tokens=False, return_offsets_mapping=True)
-    lasts, end = list[int](), 0
-    for step in steps:
-        end += len(step)
-        lasts.append(max(i for i, (a, _) in enumerate(found["offset_mapping"]) if a < end))
-    right = bool(row.get("right"))
-    closing = [tokenizer.eos_token_id] if right else []
-    return Solution(
-        prompt["input_ids"],
-        [*found["input_ids"], *closing],
-        right,
-        tuple(lasts),
-        tuple(float(v) for v in values or ()),
-    )
+        if tuning.run(losses, weights, optimizer):
+            save_trained(model, tokenizer, Path(self.folder))
+            head.cpu().save(Path(self.folder))
 
 
 def solutions(

@@ -17,16 +17,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from genwright.core import InvalidArgument, child_seed, method, require
-from genwright.generators.language.apart import apart
 from genwright.generators.language.local import LocalLM
-from genwright.learning.batches import Example, batch_at, collate
-from genwright.learning.descent import descend, rate_at
-from genwright.learning.model_card import write_card
-from genwright.learning.supervised import body_and_head, load_for_training, save_trained
+from genwright.learning.batches import Example, batch_at
+from genwright.learning.causal import (
+    load_for_training,
+    save_trained,
+    token_losses,
+    training_device,
+)
+from genwright.learning.descent import Watch
+from genwright.learning.tuning import Tuning, identity_of, tune
 from genwright.steering.guidance import SCALE_FILE, gedi_loss
 
 SCALE_RATE = 0.05
@@ -49,6 +52,7 @@ class ClassConditional:
         rank: LoRA rank; 0 trains all weights.
         alpha: LoRA scale.
         max_tokens: of a text; the rest is cut off.
+        save_every: steps between checkpoints; a killed training resumes from the last one.
 
     Raises:
         InvalidArgument: a number out of its range, or codes that are not two different texts.
@@ -64,6 +68,7 @@ class ClassConditional:
     rank: int = 8
     alpha: int = 16
     max_tokens: int = 40
+    save_every: int = 50
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "codes", tuple(self.codes))
@@ -71,7 +76,7 @@ class ClassConditional:
             raise InvalidArgument(
                 f"ClassConditional: codes must be two different texts, got {self.codes!r}."
             )
-        for name in ("steps", "batch", "max_tokens"):
+        for name in ("steps", "batch", "max_tokens", "save_every"):
             if getattr(self, name) < 1:
                 raise InvalidArgument(f"ClassConditional: {name} must be 1 or more.")
         if not (self.learning_rate > 0 and self.rank >= 0 and 0 <= self.weight <= 1):
@@ -80,49 +85,67 @@ class ClassConditional:
                 "[0, 1]."
             )
 
-    def fit(self, generator: LocalLM, data: Sequence[Mapping[str, Any]], *, seed: int) -> LocalLM:
-        """Train from `generator`'s weights.
+    def fit(
+        self,
+        generator: LocalLM,
+        data: Sequence[Mapping[str, Any]],
+        *,
+        seed: int,
+        watch: Watch | None = None,
+    ) -> LocalLM:
+        """Train from `generator`'s weights; a training that was cut off goes on where it stopped.
 
         Raises:
             InvalidArgument: rows that cannot be trained on.
-            TrainingError: a loss that is not finite.
+            TrainingError: a loss that is not finite; a checkpoint of another configuration.
             MissingExtra: torch, transformers or peft is not installed.
         """
         require("peft", extra="lm", needed_by="learning.class_conditional")
-        target = Path(self.folder)
-        losses, scale = apart(lambda stop: self._train(generator, data, seed, stop))
-        write_card(target, self, generator, rows=len(data), seed=seed, losses=losses)
-        (target / SCALE_FILE).write_text(json.dumps({"scale": scale, "codes": list(self.codes)}))
+        tune(
+            self,
+            generator,
+            lambda tuning: self._train(generator, data, seed, tuning),
+            identity=identity_of(self, generator, data, seed),
+            rows=len(data),
+            seed=seed,
+            watch=watch,
+        )
         return replace(
-            generator, model=str(target), system="", template="{prompt}", chat=False, constraints=()
+            generator,
+            model=str(Path(self.folder)),
+            system="",
+            template="{prompt}",
+            chat=False,
+            constraints=(),
         )
 
     def _train(
-        self, generator: LocalLM, data: Sequence[Mapping[str, Any]], seed: int, stop: Event
-    ) -> tuple[list[float], float]:
+        self, generator: LocalLM, data: Sequence[Mapping[str, Any]], seed: int, tuning: Tuning
+    ) -> None:
+        """Run the steps that are left, and save the weights and the scale."""
         import torch
 
         torch.manual_seed(child_seed(seed, "adapter"))  # peft draws A from the global generator
         model, tokenizer = load_for_training(generator.model, rank=self.rank, alpha=self.alpha)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = training_device()
         model.to(device).train()
         codes = [tokenizer(code, add_special_tokens=False)["input_ids"] for code in self.codes]
         texts = encode_texts(data, self.codes, tokenizer, self.max_tokens)
         log_scale = torch.zeros((), device=device, requires_grad=True)
         weights = [p for p in model.parameters() if p.requires_grad]
-        groups = [{"params": weights}, {"params": [log_scale], "lr": SCALE_RATE}]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=0.0)
-        losses: list[float] = []
-        for step in range(self.steps):
+        scale_group = {"params": [log_scale], "lr": SCALE_RATE, "fixed": True}
+        optimizer = torch.optim.AdamW([{"params": weights}, scale_group], weight_decay=0.0)
+
+        def losses(step: int) -> dict[str, Any]:
             batch = batch_at(step, texts, self.batch, seed)
             own, other = _read_twice(model, batch, codes, tokenizer.eos_token_id)
-            loss = gedi_loss(own, other, log_scale.exp(), self.weight)
-            rate = rate_at(step, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
-            losses.append(descend(loss, [*weights, log_scale], optimizer, step=step, rate=rate))
-            if stop.is_set():
-                break
-        save_trained(model, tokenizer, Path(self.folder))
-        return losses, log_scale.exp().item()
+            return {"loss": gedi_loss(own, other, log_scale.exp(), self.weight)}
+
+        if tuning.run(losses, [*weights, log_scale], optimizer):
+            target = Path(self.folder)
+            save_trained(model, tokenizer, target)
+            told = {"scale": log_scale.exp().item(), "codes": list(self.codes)}
+            (target / SCALE_FILE).write_text(json.dumps(told))
 
 
 @dataclass(frozen=True)
@@ -159,20 +182,11 @@ def encode_texts(
 def _read_twice(model: Any, batch: Sequence[Example], codes: Sequence[list[int]], pad: int) -> Any:
     """Return (float[B], float[B]): mean log-probability of a token after its own code and not."""
     import torch
-    import torch.nn.functional as F
 
-    body, head = body_and_head(model)
     texts = [text for text in batch if isinstance(text, Labelled)]
     rows = [Example(codes[text.label], text.completion) for text in texts]
     rows += [Example(codes[1 - text.label], text.completion) for text in texts]
-    device = head.weight.device
-    ids_BT, attend_BT, at, targets = (t.to(device) for t in collate(rows, pad))
-    mixed = head.weight.dtype == torch.bfloat16
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-        hidden_BTD = body(input_ids=ids_BT, attention_mask=attend_BT).last_hidden_state
-        logits_NV = head(hidden_BTD[at[:, 0], at[:, 1]])
-    scores_N = -F.cross_entropy(logits_NV.float(), targets, reduction="none")
-    sums = scores_N.new_zeros(len(rows)).index_add(0, at[:, 0], scores_N)
-    lengths = torch.tensor([len(row.completion) for row in rows], device=device)
-    means = sums / lengths
+    nats_N, row_N = token_losses(model, rows, pad=pad)
+    sums = nats_N.new_zeros(len(rows)).index_add(0, row_N, -nats_N)
+    means = sums / torch.bincount(row_N, minlength=len(rows))
     return means[: len(texts)], means[len(texts) :]

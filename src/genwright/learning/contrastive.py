@@ -24,8 +24,9 @@ from typing import Any
 from genwright.core import InvalidArgument, method
 from genwright.generators.language.local import LocalLM
 from genwright.learning.batches import Example, encode_rows
+from genwright.learning.descent import Watch
 from genwright.learning.objective import Read
-from genwright.learning.supervised import Supervised, Watch
+from genwright.learning.supervised import Supervised
 from genwright.steering.comments import comments, strip_comments
 
 

@@ -24,8 +24,8 @@ from genwright.generators.diffusion.meter import Meter
 from genwright.generators.diffusion.noise import Gaussian
 from genwright.generators.diffusion.stored import load, save
 from genwright.learning.checkpoint import drop_checkpoint, read_state, write_state
-from genwright.learning.descent import descend, rate_at
-from genwright.learning.training import Watch, expect_finite, follow, train
+from genwright.learning.descent import Watch, descend, rate_at
+from genwright.learning.training import expect_finite, follow, train
 
 
 class Losses(NamedTuple):

@@ -30,8 +30,8 @@ from genwright.learning.course import (
     trainable,
     weights_of,
 )
+from genwright.learning.descent import Watch
 from genwright.learning.examples import source_of
-from genwright.learning.training import Watch
 
 WEIGHTS = ("edm", "one")
 

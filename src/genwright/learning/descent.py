@@ -1,10 +1,13 @@
-"""One step of an optimizer, and the rate it takes, as every trainer here does them."""
+"""One step of an optimizer, the rate it takes, and who is told, as every trainer here has them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from genwright.core import TrainingError
+
+Watch = Callable[[str, int, float], None]
+"""Called with (metric, step, value) as training goes."""
 
 
 def rate_at(step: int, *, peak: float, warmup: int, steps: int) -> float:
@@ -22,7 +25,6 @@ def descend(
     *,
     step: int,
     rate: float,
-    kept: str = "",
     clip: float = 1.0,
 ) -> float:
     """Move the weights one step down the gradient of a loss; return the loss.
@@ -30,10 +32,9 @@ def descend(
     Args:
         loss: a scalar tensor.
         weights: what the optimizer moves.
-        optimizer: of one group.
+        optimizer: all its groups take the rate, but those with a fixed one (`"fixed": True`).
         step: for the message.
         rate: of this step.
-        kept: what is not lost, for the message.
         clip: the longest gradient; a longer one is shortened to it.
 
     Raises:
@@ -43,10 +44,10 @@ def descend(
 
     value = loss.item()
     if not math.isfinite(value):
-        raise TrainingError(
-            f"the loss is {value} at step {step}{kept}. A lower learning_rate may help."
-        )
-    optimizer.param_groups[0]["lr"] = rate
+        raise TrainingError(f"the loss is {value} at step {step}. A lower learning_rate may help.")
+    for group in optimizer.param_groups:
+        if not group.get("fixed"):
+            group["lr"] = rate
     loss.backward()
     torch.nn.utils.clip_grad_norm_(weights, clip)
     optimizer.step()

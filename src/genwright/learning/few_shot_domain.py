@@ -37,8 +37,8 @@ from genwright.learning.course import (
     weights_of,
 )
 from genwright.learning.denoising import denoising_loss
+from genwright.learning.descent import Watch
 from genwright.learning.examples import source_of
-from genwright.learning.training import Watch
 
 
 @method(paper="arXiv:2306.14153")

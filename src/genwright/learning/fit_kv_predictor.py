@@ -18,32 +18,26 @@ and values together (`sinks=0, cross=False` is the paper's way); defaults for a 
 decay on biases and norms, as in the authors' configuration.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genwright.core import InvalidArgument, child_seed, describe, method, require
-from genwright.generators.language.apart import apart
+from genwright.core import InvalidArgument, child_seed, method, require
 from genwright.generators.language.embedded import quietly
 from genwright.generators.language.local import LocalLM
-from genwright.learning.checkpoint import drop_checkpoint, read_state, unfinished, write_state
-from genwright.learning.descent import descend, rate_at
-from genwright.learning.model_card import write_card
-from genwright.learning.supervised import computes_in_bfloat16, load_for_training, weights_identity
+from genwright.learning.causal import computes_in_bfloat16, load_for_training, training_device
+from genwright.learning.descent import Watch
+from genwright.learning.kv_losses import joint_losses
+from genwright.learning.tuning import Tuning, identity_of, tune
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from genwright.nets.kv_prediction import KVMaps
 
-Z_LOSS = 1e-4
 BETAS = (0.9, 0.95)
 DECAY = 0.1
-Watch = Callable[[str, int, float], None]
-"""Called with (metric, step, value) as training goes."""
 
 
 @method(paper="arXiv:2410.08391")
@@ -136,36 +130,25 @@ class FitKVPredictor:
         """
         require("transformers", extra="lm", needed_by="learning.fit_kv_predictor")
         texts = _texts(data)
-        target = Path(self.folder)
-        fitted = replace(generator, predictor=str(target), prefill="predicted")
-        identity = self._identity(generator, texts, seed)
-        if read_state(target).get("identity") == identity:
-            return fitted  # an earlier call finished this very training
-        losses = apart(
-            lambda stop: self._train(generator, texts, seed, identity, watch, stop.is_set)
+        tune(
+            self,
+            generator,
+            lambda tuning: self._train(generator, texts, seed, tuning),
+            identity=identity_of(self, generator, texts, seed),
+            rows=len(texts),
+            seed=seed,
+            watch=watch,
         )
-        write_card(target, self, generator, rows=len(texts), seed=seed, losses=losses)
-        write_state(target, {"identity": identity, "losses": losses})
-        drop_checkpoint(target)
-        return fitted
+        return replace(generator, predictor=str(Path(self.folder)), prefill="predicted")
 
-    def _train(
-        self,
-        generator: LocalLM,
-        texts: Sequence[str],
-        seed: int,
-        identity: str,
-        watch: Watch | None,
-        enough: Callable[[], bool],
-    ) -> list[float]:
-        """Run the steps that are left, save everything, and return the loss of every step."""
+    def _train(self, generator: LocalLM, texts: Sequence[str], seed: int, tuning: Tuning) -> None:
+        """Run the steps that are left, and save everything."""
         import torch
         import transformers
 
         from genwright.generators.language.kv_predictor import AUXILIARY, save
-        from genwright.learning.training import train
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = training_device()
         base, tokenizer = load_for_training(generator.model, rank=0, alpha=1)
         small, maps = self._start(base, tokenizer)
         name, target = generator.model, Path(self.folder)
@@ -174,46 +157,27 @@ class FitKVPredictor:
         small.to(device).train()
         maps.to(device)
         windows = _windows(texts, tokenizer, self.length, self.batch)
-        if self.ridge and not unfinished(target, identity):
+        if self.ridge and not tuning.begun:
             from genwright.learning.kv_start import ridge
 
             batches = _head(windows, self.ridge, self.batch)
             with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):
                 ridge(maps, small, base, (b.to(device) for b in batches), sinks=self.sinks)
-        net = torch.nn.ModuleDict({"auxiliary": small, "maps": maps})
-        weights = list(net.parameters())
-        optimizer = _optimizer(weights, self.learning_rate)
-        record = _Record([])
+        weights = [*small.parameters(), *maps.parameters()]
 
-        def step(i: int) -> dict[str, float]:
+        def losses(i: int) -> dict[str, Any]:
             ids_BT = _batch(windows, i, self.batch, seed).to(device)
             with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):
                 parts = joint_losses(small, maps, base, ids_BT, self.losses, sinks=self.sinks)
             loss = sum(w * parts[k] for w, k in zip(self.losses, parts, strict=True) if w)
-            rate = rate_at(i, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            record.losses.append(descend(loss, weights, optimizer, step=i, rate=rate))
-            return {"loss": record.losses[-1]} | {k: v.item() for k, v in parts.items()}
+            return {"loss": loss} | {name: part.item() for name, part in parts.items()}
 
-        train(
-            step,
-            {"net": net, "optimizer": optimizer, "record": record},
-            steps=self.steps,
-            identity=identity,
-            folder=self.folder,
-            save_every=self.save_every,
-            watch=watch,
-            enough=enough,
-        )
-        if enough():  # the caller was interrupted
-            return record.losses
-        with quietly(transformers):
-            small.eval().save_pretrained(target / AUXILIARY)
-        tokenizer.save_pretrained(target / AUXILIARY)
-        words = generator.vocabulary
-        save(target, maps, base=base, name=name, vocabulary=words, sinks=self.sinks)
-        return record.losses
+        if tuning.run(losses, weights, _optimizer(weights, self.learning_rate)):
+            with quietly(transformers):
+                small.eval().save_pretrained(target / AUXILIARY)
+            tokenizer.save_pretrained(target / AUXILIARY)
+            words = generator.vocabulary
+            save(target, maps, base=base, name=name, vocabulary=words, sinks=self.sinks)
 
     def _start(self, base: Any, tokenizer: Any) -> "tuple[Any, KVMaps]":
         """Return the auxiliary model and untrained maps."""
@@ -241,83 +205,6 @@ class FitKVPredictor:
             cross=self.cross,
         )
         return small, maps
-
-    def _identity(self, generator: LocalLM, texts: Sequence[str], seed: int) -> str:
-        """Hash what the result depends on."""
-        settings = {k: v for k, v in describe(self).items() if k not in ("folder", "save_every")}
-        text = json.dumps([settings, weights_identity(generator.model), list(texts), seed])
-        return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def joint_losses(
-    auxiliary: Any,
-    maps: "KVMaps",
-    base: Any,
-    ids_BT: "Tensor",
-    weights: Sequence[float],
-    *,
-    sinks: int = 0,
-) -> "dict[str, Tensor]":
-    """Return the three parts of the loss; one whose weight is 0 is 0 and costs nothing.
-
-    Args:
-        auxiliary: `transformers` model.
-        maps: from its keys and values to the base's.
-        base: `transformers` model.
-        ids_BT: tokens, long[B, T].
-        weights: of "base", "auxiliary" and "cache".
-        sinks: first positions where the base keeps its own keys and values.
-    """
-    import torch
-
-    from genwright.nets.kv_prediction import recorded, replaced
-
-    predicts = bool(weights[0] or weights[2])
-    with recorded(auxiliary) as small:
-        if weights[1]:
-            hidden = auxiliary(input_ids=ids_BT, use_cache=False).logits
-        else:
-            hidden = auxiliary.base_model(input_ids=ids_BT, use_cache=False)
-    nothing = torch.zeros((), device=ids_BT.device)
-    parts = {"base": nothing, "auxiliary": nothing, "cache": nothing}
-    if weights[1]:
-        parts["auxiliary"] = _cross_entropy(hidden, ids_BT)
-    if not predicts:
-        return parts
-    keys, values = maps(*small.stacked())
-    if weights[0]:
-        with replaced(base, keys, values, sinks=sinks):
-            parts["base"] = _cross_entropy(base(input_ids=ids_BT, use_cache=False).logits, ids_BT)
-    if weights[2]:
-        with recorded(base) as own, torch.no_grad():
-            base.base_model(input_ids=ids_BT, use_cache=False)
-        rows = len(ids_BT)
-        predicted = (x.unflatten(1, (rows, -1))[:, :, sinks:].flatten(1, 2) for x in (keys, values))
-        pairs = zip(predicted, own.stacked(after=sinks), strict=True)
-        distances = [(ours.float() - true).abs().mean((1, 2)).sum() for ours, true in pairs]
-        parts["cache"] = distances[0] + distances[1]
-    return parts
-
-
-def _cross_entropy(logits_BTV: "Tensor", ids_BT: "Tensor") -> "Tensor":
-    """Return the mean over positions of -log p(next token) + 1e-4 logsumexp^2."""
-    logits = logits_BTV[:, :-1].float()
-    total = logits.logsumexp(-1)
-    chosen = logits.gather(-1, ids_BT[:, 1:, None])[..., 0]
-    return (total - chosen + Z_LOSS * total**2).mean()
-
-
-class _Record:
-    """The losses so far, as a part of a checkpoint."""
-
-    def __init__(self, losses: list[float]) -> None:
-        self.losses = losses
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"losses": self.losses}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.losses = list(state["losses"])
 
 
 def _optimizer(weights: "Sequence[Tensor]", rate: float) -> Any:

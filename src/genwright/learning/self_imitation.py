@@ -18,7 +18,8 @@ from typing import Any
 
 from genwright.core import Generator, InvalidArgument, TrainingError, Verifier, child_seed, method
 from genwright.generators.language.local import LocalLM
-from genwright.learning.supervised import Supervised, Watch
+from genwright.learning.descent import Watch
+from genwright.learning.supervised import Supervised
 
 Row = Mapping[str, Any]
 

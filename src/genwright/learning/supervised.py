@@ -10,33 +10,24 @@ Ours: adapters on all linear layers of a block, not on the attention alone; froz
 bfloat16 where the processor computes in it; logits only where there is a loss.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
-from threading import Event
 from typing import Any
 
-from genwright.core import InvalidArgument, child_seed, describe, method, require
-from genwright.generators.language.apart import apart
-from genwright.generators.language.embedded import quietly, resolve
+from genwright.core import InvalidArgument, child_seed, method, require
 from genwright.generators.language.local import LocalLM
-from genwright.learning.batches import Example, batch_at, collate, encode_rows
-from genwright.learning.checkpoint import (
-    drop_checkpoint,
-    read_state,
-    save_checkpoint,
-    unfinished,
-    write_state,
+from genwright.learning.batches import Example, batch_at, encode_rows
+from genwright.learning.causal import (
+    load_for_training,
+    save_trained,
+    token_losses,
+    training_device,
 )
-from genwright.learning.descent import descend, rate_at
-from genwright.learning.model_card import write_card
+from genwright.learning.descent import Watch
 from genwright.learning.objective import Objective, Read
-
-Watch = Callable[[str, int, float], None]
-"""Called with (metric, step, value) as training goes."""
+from genwright.learning.tuning import Tuning, identity_of, tune
 
 
 @method(paper="arXiv:2106.09685")
@@ -137,21 +128,20 @@ class Supervised:
             MissingExtra: torch, transformers or peft is not installed.
         """
         require("peft", extra="lm", needed_by="learning.supervised")
-        identity = _identity(objective, generator, data, seed)
-        target = Path(self.folder)
-        trained = replace(
-            generator, model=str(target), system="", template=self.template, chat=False
+        rows = [[row.get("prompt"), row.get("completion")] for row in data]
+        tune(
+            self,
+            generator,
+            lambda tuning: self._train(objective, generator, data, seed, tuning),
+            identity=identity_of(objective, generator, rows, seed),
+            rows=len(data),
+            seed=seed,
+            watch=watch,
+            card=objective,
         )
-        if read_state(target).get("identity") == identity:
-            return trained  # an earlier call finished this very training
-        state = unfinished(target, identity)
-        losses = apart(
-            lambda stop: self._train(objective, generator, data, seed, identity, state, watch, stop)
+        return replace(
+            generator, model=str(Path(self.folder)), system="", template=self.template, chat=False
         )
-        write_card(target, objective, generator, rows=len(data), seed=seed, losses=losses)
-        write_state(target, {"identity": identity, "losses": losses})
-        drop_checkpoint(target)
-        return trained
 
     def _train(
         self,
@@ -159,185 +149,26 @@ class Supervised:
         generator: LocalLM,
         data: Sequence[Mapping[str, Any]],
         seed: int,
-        identity: str,
-        state: dict[str, Any],
-        watch: Watch | None,
-        stop: Event,
-    ) -> list[float]:
-        """Run the steps that are left, save the weights, and return the loss of every step.
-
-        Once `stop` is set, it ends after the step it is in.
-        """
+        tuning: Tuning,
+    ) -> None:
+        """Run the steps that are left, and save the weights."""
         import torch
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.manual_seed(child_seed(seed, "adapter"))  # peft draws A from the global generator
         model, tokenizer = load_for_training(
             generator.model, rank=self.rank, alpha=self.alpha, tokens=self.tokens
         )
-        model.to(device)
+        model.to(training_device()).train()
         examples, left_out = objective.encode(data, tokenizer)
         for reason, count in left_out.items():
-            if watch and count:
-                watch(reason, 0, count)
+            if count:
+                tuning.tell(reason, count)
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=self.learning_rate, weight_decay=0.0)
-        losses: list[float] = state.get("losses", [])
-        if losses:
-            saved = torch.load(Path(self.folder) / "checkpoint" / "state.pt", weights_only=True)
-            optimizer.load_state_dict(saved["optimizer"])
-            for weight, value in zip(weights, saved["weights"], strict=True):
-                weight.data.copy_(value)
-
-        model.train()
         read = partial(token_losses, model, pad=tokenizer.eos_token_id)
-        for step in range(len(losses), self.steps):
-            batch = batch_at(step, examples, self.batch, seed)
-            loss = objective.loss(read, batch)
-            rate = rate_at(step, peak=self.learning_rate, warmup=self.warmup, steps=self.steps)
-            kept = f"; the last checkpoint is in {self.folder}"
-            losses.append(descend(loss, weights, optimizer, step=step, rate=rate, kept=kept))
-            if watch:
-                watch("loss", step, losses[-1])
-            if stop.is_set():
-                return losses
-            if (step + 1) % self.save_every == 0 and step + 1 < self.steps:
-                tensors = {
-                    "optimizer": optimizer.state_dict(),
-                    "weights": [weight.data for weight in weights],
-                }
-                save_checkpoint(
-                    Path(self.folder), tensors, {"identity": identity, "losses": losses}
-                )
-        save_trained(model, tokenizer, Path(self.folder))
-        return losses
 
+        def losses(step: int) -> dict[str, Any]:
+            return {"loss": objective.loss(read, batch_at(step, examples, self.batch, seed))}
 
-def token_losses(model: Any, batch: Sequence[Example], *, pad: int) -> tuple[Any, Any]:
-    """Return the loss of every completion token of a batch, with its gradient.
-
-    Args:
-        model: a causal language model.
-        batch: B examples.
-        pad: token that fills rows up.
-
-    Returns:
-        float32[N], nats; int64[N], the example of each token.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    body, head = body_and_head(model)
-    device = head.weight.device
-    ids_BT, attend_BT, at, targets = (t.to(device) for t in collate(batch, pad))
-    mixed = computes_in_bfloat16(device.type)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-        hidden_BTD = body(input_ids=ids_BT, attention_mask=attend_BT).last_hidden_state
-        logits_NV = head(hidden_BTD[at[:, 0], at[:, 1]])
-    return F.cross_entropy(logits_NV.float(), targets, reduction="none"), at[:, 0]
-
-
-def load_for_training(
-    model: str, *, rank: int, alpha: int, tokens: Sequence[str] = ()
-) -> tuple[Any, Any]:
-    """Return (model, tokenizer) with the weights to train marked.
-
-    Args:
-        model: what `LocalLM` takes. A folder with an adapter is opened with it, and the adapter is
-            what is trained on.
-        rank: LoRA rank of a new adapter; 0 marks all weights, in float32.
-        alpha: LoRA scale of a new adapter.
-        tokens: whose embeddings a new adapter trains too.
-
-    Raises:
-        InvalidArgument: a token that is none of the model's.
-    """
-    import peft
-    import torch
-    import transformers
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = Path(resolve(model))
-    adapter = folder / "adapter_config.json"
-    base = folder
-    if adapter.exists():
-        base = Path(resolve(json.loads(adapter.read_text())["base_model_name_or_path"]))
-    # A frozen weight needs no precision beyond what the products are computed in.
-    frozen = rank > 0 and computes_in_bfloat16("cuda" if torch.cuda.is_available() else "cpu")
-    with quietly(transformers):
-        net = AutoModelForCausalLM.from_pretrained(
-            base, dtype=torch.bfloat16 if frozen else torch.float32
-        )
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    if adapter.exists():
-        net = peft.PeftModel.from_pretrained(net, folder, is_trainable=rank > 0)
-        net = net if rank > 0 else net.merge_and_unload()
-    elif rank > 0:
-        config = peft.LoraConfig(
-            r=rank,
-            lora_alpha=alpha,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-            trainable_token_indices=_ids(tokens, tokenizer) or None,
-        )
-        net = peft.get_peft_model(net, config)
-        net.peft_config["default"].base_model_name_or_path = model
-    for weight in net.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.float()
-    return net, tokenizer
-
-
-def _ids(tokens: Sequence[str], tokenizer: Any) -> list[int]:
-    known = tokenizer.get_vocab()
-    unknown = [token for token in tokens if token not in known]
-    if unknown:
-        raise InvalidArgument(f"Supervised: the model has no token {unknown[0]!r}; add it first.")
-    return [known[token] for token in tokens]
-
-
-def body_and_head(model: Any) -> tuple[Any, Any]:
-    """Split a causal language model into what makes hidden states and what makes logits."""
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return causal.base_model, causal.get_output_embeddings()
-
-
-def save_trained(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Save an adapter (a few megabytes) or all weights, and the tokenizer."""
-    if hasattr(model, "peft_config"):  # the embeddings are the base's; or peft asks the hub
-        model.save_pretrained(folder, save_embedding_layers=False)
-    else:
-        model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def computes_in_bfloat16(device: str) -> bool:
-    """Whether matrix products in bfloat16 are faster than in float32 here."""
-    import torch
-
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-def _identity(
-    objective: Objective, generator: LocalLM, data: Sequence[Mapping[str, Any]], seed: int
-) -> str:
-    """Hash what the result depends on."""
-    settings = _without(describe(objective), ("folder", "save_every"))
-    rows = [[row.get("prompt"), row.get("completion")] for row in data]
-    text = json.dumps([settings, weights_identity(generator.model), rows, seed])
-    return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _without(told: Any, names: tuple[str, ...]) -> Any:
-    """Leave names out of a nested description."""
-    if not isinstance(told, dict):
-        return told
-    kept = {k: v for k, v in told.items() if k not in names and (k != "tokens" or v)}
-    return {k: _without(v, names) for k, v in kept.items()}
-
-
-def weights_identity(model: str) -> str:
-    """Name the weights a model stands for: its training for a folder of ours, else its name."""
-    return read_state(Path(model)).get("identity", model)
+        if tuning.run(losses, weights, optimizer):
+            save_trained(model, tokenizer, Path(self.folder))

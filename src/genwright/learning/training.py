@@ -15,9 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from genwright.core import TrainingError
 from genwright.learning.checkpoint import save_checkpoint, unfinished
-
-Watch = Callable[[str, int, float], None]
-"""Called with (metric, step, value) as training goes."""
+from genwright.learning.descent import Watch
 
 
 def train(

@@ -41,8 +41,8 @@ from genwright.learning.course import (
     weights_of,
 )
 from genwright.learning.denoising import sigma_data_of
+from genwright.learning.descent import Watch
 from genwright.learning.examples import source_of
-from genwright.learning.training import Watch
 from genwright.nets.sub_path import SubPathNet
 
 SUB_PATHS = ("", "variance", "linear")

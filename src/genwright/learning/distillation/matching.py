@@ -35,12 +35,13 @@ from genwright.learning.course import (
     trainable,
     weights_of,
 )
+from genwright.learning.descent import Watch
 from genwright.learning.distillation.alternation import Alternation, Networks
 from genwright.learning.distillation.pairs import ode_pairs
 from genwright.learning.distillation.parts import GanHead, Regression, Stream
 from genwright.learning.distillation.rules import rule_of
 from genwright.learning.examples import source_of
-from genwright.learning.training import Watch, train
+from genwright.learning.training import train
 
 
 @method(paper="arXiv:2405.14867")

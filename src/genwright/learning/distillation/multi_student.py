@@ -24,10 +24,10 @@ from genwright.generators.diffusion.routed import Routed
 from genwright.generators.diffusion.stored import opened
 from genwright.learning.course import trainable
 from genwright.learning.denoising import DenoisingLearner
+from genwright.learning.descent import Watch
 from genwright.learning.distillation.matching import Match
 from genwright.learning.distillation.parts import Stream
 from genwright.learning.examples import Part
-from genwright.learning.training import Watch
 
 
 @method(paper="arXiv:2410.23274")

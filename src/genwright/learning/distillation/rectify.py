@@ -27,8 +27,8 @@ from genwright.generators.diffusion.path import Flow, wide
 from genwright.generators.diffusion.precondition import RawFlow
 from genwright.generators.diffusion.stored import opened
 from genwright.learning.course import Course, Losses, expect_settings, trainable, weights_of
+from genwright.learning.descent import Watch
 from genwright.learning.distillation.pairs import Pairs
-from genwright.learning.training import Watch
 
 
 @method(paper="arXiv:2407.12718")

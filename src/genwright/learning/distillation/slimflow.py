@@ -37,9 +37,9 @@ from genwright.learning.course import (
     trainable,
     weights_of,
 )
+from genwright.learning.descent import Watch
 from genwright.learning.distillation.pairs import Pairs, ode_pairs
 from genwright.learning.distillation.rectify import Reflow
-from genwright.learning.training import Watch
 from genwright.nets.feature_net import load_features
 
 FAR = 1e4
