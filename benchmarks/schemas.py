@@ -22,6 +22,7 @@ import gzip
 import json
 import os
 import random
+import re
 import resource
 import signal
 import sys
@@ -67,7 +68,8 @@ def cases(most: int, seconds: float) -> list[Case]:
     """Return at most so many schemas of each part, spread evenly over it."""
     found: dict[str, list[Case]] = {}
     for row in rows("schemastore_instances"):
-        judged = [(d, True) for d in row["valid"]] + [(d, False) for d in row["invalid"]]
+        kinds = (("valid", True), ("invalid", False))
+        judged = [(told["document"], valid) for name, valid in kinds for told in row[name]]
         found.setdefault("SchemaStore", []).append(Case("SchemaStore", row["schema"], judged))
     for draft in ("draft2020-12", "draft7"):
         for row in rows(f"test_suite_{draft}"):
@@ -139,20 +141,73 @@ def changed(document: Any, rng: random.Random) -> Any:
     return rng.choice(others)
 
 
-def ordered(document: Any, schema: Any, root: Any) -> Any:
-    """Put keys into the order of the schema's properties, where that order is plain to see."""
-    seen = 0
-    while isinstance(schema, dict) and isinstance(schema.get("$ref"), str) and seen < 8:
-        schema, seen = pointed(root, schema["$ref"]), seen + 1
-    schema = schema if isinstance(schema, dict) else {}
+def ordered(document: Any, schemas: Sequence[Any], root: Any) -> Any:
+    """Put keys into the order in which the schemas that hold for a document declare them."""
+    views = [view for schema in schemas for view in holding(document, schema, root)]
     if isinstance(document, dict):
-        known = schema.get("properties")
-        known = known if isinstance(known, dict) else {}
-        keys = [k for k in known if k in document] + [k for k in document if k not in known]
-        return {k: ordered(document[k], known.get(k), root) for k in keys}
+        declared = [key for view in views for key in mapping(view, "properties")]
+        keys = [key for key in dict.fromkeys([*declared, *document]) if key in document]
+        return {
+            k: ordered(document[k], [s for v in views for s in under(v, k)], root) for k in keys
+        }
     if isinstance(document, list):
-        return [ordered(item, schema.get("items"), root) for item in document]
+        return [
+            ordered(item, [s for v in views for s in at(v, i)], root)
+            for i, item in enumerate(document)
+        ]
     return document
+
+
+def holding(document: Any, schema: Any, root: Any, seen: int = 0) -> list[dict[str, Any]]:
+    """Return what a schema says of a document: itself, what it refers to, and branches that fit."""
+    if not isinstance(schema, dict) or seen > 12:
+        return []
+    found, further = [schema], list[Any]()
+    if isinstance(reference := schema.get("$ref"), str):
+        further.append(pointed(root, reference))
+    further += schema["allOf"] if isinstance(schema.get("allOf"), list) else []
+    for name in ("anyOf", "oneOf"):
+        branches = schema[name] if isinstance(schema.get(name), list) else []
+        further += [branch for branch in branches if fits(branch, document, root)][:1]
+    if "if" in schema:
+        further.append(schema.get("then" if fits(schema["if"], document, root) else "else"))
+    return found + [view for s in further for view in holding(document, s, root, seen + 1)]
+
+
+def fits(branch: Any, document: Any, root: Any) -> bool:
+    """Whether one branch of a schema takes a document."""
+    around = root if isinstance(root, dict) else {}
+    known = {name: around[name] for name in ("$schema", "$defs", "definitions") if name in around}
+    return not isinstance(branch, dict) or passes({**known, **branch}, document)
+
+
+def under(view: dict[str, Any], key: str) -> list[Any]:
+    """Return what a schema says of the value of a key."""
+    found = [mapping(view, "properties")[key]] if key in mapping(view, "properties") else []
+    found += [s for p, s in mapping(view, "patternProperties").items() if matches(p, key)]
+    return found or [view.get("additionalProperties")]
+
+
+def at(view: dict[str, Any], place: int) -> list[Any]:
+    """Return what a schema says of an item of a list."""
+    first = view.get("prefixItems", view["items"] if isinstance(view.get("items"), list) else [])
+    if place < len(first):
+        return [first[place]]
+    return [view.get("additionalItems" if isinstance(view.get("items"), list) else "items")]
+
+
+def mapping(view: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a keyword whose value maps names to schemas."""
+    found = view.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Whether a pattern occurs in a key; one that Python cannot read does not."""
+    try:
+        return re.search(pattern, key) is not None
+    except re.error:
+        return False
 
 
 def pointed(root: Any, reference: str) -> Any:
@@ -239,7 +294,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     for number, case in enumerate(every):
         texts = []
         for document, valid in case.documents:
-            own = ordered(document, case.schema, case.schema)
+            own = ordered(document, [case.schema], case.schema)
             text = json.dumps(own, ensure_ascii=False, separators=(",", ":"))
             tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
             if len(tokens) <= LONGEST:
