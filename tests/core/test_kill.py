@@ -99,7 +99,7 @@ def test_two_processes_write_one_ledger(tmp_path):
         "for i in range(300): run.record_draw('t', Call('p', 0), i, Sample(f'{sys.argv[2]}{i}'))\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", program, str(path), name]) for name in "abc"]
-    assert [w.wait(60) for w in writers] == [0, 0, 0]
+    assert [w.wait(300) for w in writers] == [0, 0, 0]
     with Ledger(path) as ledger:
         for name in "abc":
             values = [d.sample.value for d in ledger.run(name).draws()]
@@ -122,7 +122,7 @@ def test_an_interrupt_leaves_a_run_that_resumes(tmp_path, number):
     process = start(tmp_path, 3)
     wait_for(tmp_path, 5)
     os.kill(process.pid, number)
-    assert process.wait(60) != 0
+    assert process.wait(300) != 0
     with Ledger(tmp_path / "ledger.db") as ledger:
         assert ledger.run("run").state.value == "interrupted"
         result = attempt(ledger, str(tmp_path / "paid"), PAUSE, seed=3)

@@ -175,7 +175,7 @@ def test_a_forked_child_writes_through_a_connection_of_its_own(ledger):
     run = ledger.start_run("r", {}, 0, "r")
     child = multiprocessing.get_context("fork").Process(target=_write_in_child, args=(ledger,))
     child.start()
-    child.join(30)
+    child.join(300)
     run.record_draw("parent", CALL, 0, Sample("p"))
     assert child.exitcode == 0
     assert [d.task for d in run.draws()] == ["child", "parent"]
@@ -249,7 +249,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path):
     )
     path = tmp_path / "ledger.db"
     told = subprocess.run(
-        [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=300
     )
     done, _, message = told.stdout.partition(" ")
     assert message.startswith(f"Ledger {path}: the disk "), told
@@ -295,7 +295,7 @@ def test_a_read_only_file_is_read_and_its_writing_refused(tmp_path):
             folder.chmod(0o755)
     path.chmod(0o644)
     told = subprocess.run(
-        [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=300
     )
     assert "permissions" in told.stdout, told
     assert len(Ledger(path).runs()) == 1

@@ -13,7 +13,7 @@ class Together:
     """Streams a draw once `n` calls wait for one, so that one call after the other would hang."""
 
     def __init__(self, n):
-        self.barrier = threading.Barrier(n, timeout=20)
+        self.barrier = threading.Barrier(n, timeout=300)
 
     def sample(self, prompt, n, *, seed, first=0):
         return Samples.of(s for _, s in self.stream(prompt, n, seed=seed, first=first))

@@ -23,5 +23,5 @@ def running(app):
         yield f"http://127.0.0.1:{made.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(60)
+        thread.join(300)
         assert not thread.is_alive()

@@ -83,7 +83,7 @@ def client(server):
 
 @pytest.fixture
 def http(server):
-    with httpx.Client(base_url=server, timeout=60) as made:
+    with httpx.Client(base_url=server, timeout=300) as made:
         yield made
 
 

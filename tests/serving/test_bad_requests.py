@@ -181,10 +181,10 @@ def test_unknown_paths_and_methods_have_the_shape_too(http):
 
 @pytest.fixture(scope="module")
 def strict(tiny, serving):
-    limits = Limits(body=20_000, compile_seconds=0.5, queue=0, body_seconds=1.0)
+    limits = Limits(body=20_000, compile_seconds=2.0, queue=0)
     with (
         serving(tiny, name="tiny", key="sesame", limits=limits) as url,
-        httpx.Client(base_url=url, timeout=30, headers={"Authorization": "Bearer sesame"}) as made,
+        httpx.Client(base_url=url, timeout=300, headers={"Authorization": "Bearer sesame"}) as made,
     ):
         yield made
 
@@ -218,13 +218,14 @@ def test_a_body_over_the_limit_is_413_declared_or_not(strict):
     assert strict.post("/v1/chat/completions", content=b" " * 20_000).status_code == 400
 
 
-def test_a_body_that_does_not_come_is_408(strict):
+def test_a_body_that_does_not_come_is_408(tiny, serving):
     def slow():
         yield b"{"
-        time.sleep(2)
+        time.sleep(3)
         yield b"}"
 
-    assert strict.post("/v1/chat/completions", content=slow()).status_code == 408
+    with serving(tiny, name="tiny", limits=Limits(body_seconds=0.2)) as url:
+        assert httpx.post(f"{url}/v1/chat/completions", content=slow()).status_code == 408
 
 
 def test_a_compilation_is_bounded_in_time_and_others_are_served(strict, monkeypatch, until):
@@ -236,7 +237,7 @@ def test_a_compilation_is_bounded_in_time_and_others_are_served(strict, monkeypa
     def slow(self, vocabulary):
         if self.pattern == "slow":
             began.set()
-            over.wait(60)
+            over.wait(300)
         return compile(self, vocabulary)
 
     monkeypatch.setattr(Regex, "compile", slow)
@@ -245,11 +246,11 @@ def test_a_compilation_is_bounded_in_time_and_others_are_served(strict, monkeypa
             asked = pool.submit(
                 strict.post, "/v1/chat/completions", json=CHAT | {"guided_regex": "slow"}
             )
-            assert began.wait(60)
+            assert began.wait(300)
             assert strict.post("/v1/chat/completions", json=CHAT).status_code == 200
-            answer = asked.result(timeout=60)
+            answer = asked.result(timeout=300)
             assert answer.status_code == 400
-            assert "0.5 s" in answer.json()["error"]["message"]
+            assert "2 s" in answer.json()["error"]["message"]
     finally:
         over.set()
     until(lambda: strict.get("/health").json()["slots_used"] == 0)
@@ -281,7 +282,7 @@ def test_an_answer_that_takes_too_long_is_ended(tiny, serving, until):
     long = CHAT | {"max_tokens": 450, "n": 16, "seed": 0}
     with (
         serving(tiny, name="tiny", limits=Limits(seconds=0.3)) as url,
-        httpx.Client(base_url=url, timeout=60) as hurried,
+        httpx.Client(base_url=url, timeout=300) as hurried,
     ):
         answer = hurried.post("/v1/chat/completions", json=long)
         assert answer.status_code == 504

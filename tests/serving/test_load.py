@@ -34,7 +34,7 @@ def send(url, body):
     """Send a request on a socket of our own, which can be dropped at any time."""
     where = urlsplit(url)
     data = json.dumps(body).encode()
-    made = socket.create_connection((where.hostname, where.port), timeout=20)
+    made = socket.create_connection((where.hostname, where.port), timeout=300)
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
     made.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + data)
     return made
@@ -72,7 +72,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(server, client):
 def test_an_over_long_queue_is_429_with_the_time_to_wait(tiny, serving, until):
     with (
         serving(tiny, name="tiny", limits=Limits(queue=4)) as url,
-        httpx.Client(base_url=url, timeout=60) as http,
+        httpx.Client(base_url=url, timeout=300) as http,
         openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as client,
     ):
         with closing(send(url, LONG | {"n": 16})), closing(send(url, LONG | {"n": 3})):
@@ -124,7 +124,9 @@ def texts(http, body, stream):
 
 
 def test_forty_mixed_requests_at_once_are_answered_as_if_alone(server, until):
-    with httpx.Client(base_url=server, timeout=60, limits=httpx.Limits(max_connections=60)) as http:
+    with httpx.Client(
+        base_url=server, timeout=300, limits=httpx.Limits(max_connections=60)
+    ) as http:
         alone = {seed: texts(http, mixed(seed)[0], False) for seed in range(36)}
         barrier = threading.Barrier(40)
 
@@ -144,7 +146,7 @@ def test_forty_mixed_requests_at_once_are_answered_as_if_alone(server, until):
 
 
 def test_metrics_count_what_happened(tiny, serving):
-    with serving(tiny, name="tiny") as url, httpx.Client(base_url=url, timeout=60) as http:
+    with serving(tiny, name="tiny") as url, httpx.Client(base_url=url, timeout=300) as http:
         body = LONG | {"max_tokens": 6, "seed": 1, "n": 2}
         usage = http.post("/v1/chat/completions", json=body).json()["usage"]
         http.post("/v1/chat/completions", json=body | {"n": 0})

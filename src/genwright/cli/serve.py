@@ -38,10 +38,17 @@ def register(app: typer.Typer) -> None:
         max_queue: Annotated[int, typer.Option(help="Draws that may wait for a slot.")] = 256,
         timeout: Annotated[float, typer.Option(help="Seconds one request may take.")] = 600.0,
         batch: Annotated[int | None, typer.Option(help="Draws that run together.")] = None,
-        dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or auto.")] = None,
+        dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, int8 or auto.")] = None,
         lookahead: Annotated[
             bool, typer.Option(help="Guess ahead from prompts and earlier answers; same answers.")
         ] = False,
+        predictor: Annotated[
+            str,
+            typer.Option(
+                help="A folder of FitKVPredictor: it reads the prompts, so that first tokens come "
+                "sooner, and answers change a little."
+            ),
+        ] = "",
     ) -> None:
         """Serve the OpenAI API: /v1/chat/completions, /v1/completions, /v1/models, /metrics."""
         for module in ("fastapi", "uvicorn", "prometheus_client"):
@@ -61,6 +68,8 @@ def register(app: typer.Typer) -> None:
         )
         if lookahead:
             generator = replace(generator, drafts=Lookahead())
+        if predictor:
+            generator = replace(generator, predictor=predictor, prefill="predicted")
         made = listen(host, port)  # before the model is read: a port in use is said at once
         served = create_app(generator, name=_name(model, task), key=key, limits=limits)
         where = f"http://{host}:{made.getsockname()[1]}"

@@ -24,7 +24,7 @@ def test_an_interrupt_tells_the_work_to_stop_and_waits_for_it():
 
     def work(stop):
         os.kill(os.getpid(), signal.SIGINT)
-        ended.append(stop.wait(20))
+        ended.append(stop.wait(300))
 
     with pytest.raises(KeyboardInterrupt):
         apart(work)

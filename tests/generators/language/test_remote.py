@@ -139,7 +139,7 @@ def test_draws_are_streamed_as_they_finish():
 def test_a_stream_that_is_left_cancels_what_still_runs():
     hanging = ScriptedEndpoint(by_seed, faults=lambda k: Fault("hang") if k else None)
     with hanging as url:
-        stream = remote(url, concurrency=1, timeout=60).stream("p", 5, seed=0)
+        stream = remote(url, concurrency=1, timeout=300).stream("p", 5, seed=0)
         assert next(stream)[0] == 0
         begin = time.monotonic()
         stream.close()

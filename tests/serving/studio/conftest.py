@@ -173,7 +173,7 @@ class Browser:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(300)
         os.close(self._write)
         os.close(self._read)
 

@@ -30,7 +30,7 @@ def studio(tiny, opening, tmp_path_factory):
 def http(studio):
     headers = {"Origin": studio.url}
     with httpx.Client(
-        base_url=studio.url, headers=headers, cookies=studio.cookies, timeout=60
+        base_url=studio.url, headers=headers, cookies=studio.cookies, timeout=300
     ) as made:
         yield made
 
