@@ -1,15 +1,12 @@
 """What the benchmarks stand on: documents that are what they are said to be, in a fair order."""
 
 import json
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 for package in ("torch", "transformers", "xgrammar"):
     pytest.importorskip(package)
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 benchmark = import_module("schemas")
 
 POINT = {"$ref": "#/definitions/point"}
