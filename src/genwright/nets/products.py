@@ -101,8 +101,9 @@ class Int8:
     def __call__(self, x: Tensor, add: Tensor | None = None) -> Tensor:
         """Multiply; x and the result are float32."""
         largest = x.abs().amax(1, True)
-        # a row of zeros gives arbitrary integers here, and zeros again below
-        whole = (x * (127 / largest)).add_(128.5).to(torch.uint8)
+        # a row of zeros gives arbitrary integers here, and zeros again below; oneDNN is fast for
+        # unsigned inputs alone, and torch at making signed ones: a flipped bit adds the 128
+        whole = (x * (127 / largest)).round_().to(torch.int8).view(torch.uint8).bitwise_xor_(128)
         found = _pointwise_int8(
             whole, 1.0, 128, self._weight, self._scale, self._zeros, None,
             1.0, 0, torch.float32, "none", [], "",
