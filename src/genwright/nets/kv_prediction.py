@@ -115,8 +115,9 @@ def rotate(x: Tensor, positions: Tensor, frequencies: Tensor) -> Tensor:
     """
     angles = positions[:, None].float() * frequencies
     cos, sin = torch.cat([angles, angles], 1).cos(), torch.cat([-angles, angles], 1).sin()
-    turned = x.float().roll(x.shape[-1] // 2, -1) * sin[:, None]
-    return (x.float() * cos[:, None] + turned).to(x.dtype)
+    exact = x.float()
+    turned = exact.roll(x.shape[-1] // 2, -1)
+    return (exact * cos[:, None]).addcmul_(turned, sin[:, None]).to(x.dtype)
 
 
 def projections(model: Any) -> list[tuple[nn.Linear, nn.Linear]]:
