@@ -193,11 +193,11 @@ async def drain(server: Server, client: openai.AsyncOpenAI, model: str) -> dict[
     server.process.send_signal(signal.SIGTERM)
     late = [asyncio.create_task(one(2 * 10**8 + i)) for i in range(4)]
     first, then = await asyncio.gather(*asked), await asyncio.gather(*late)
-    code = server.process.wait(120)
+    code = server.process.wait(600)
     again = Server(server.dtype, server.port)
     after = await asyncio.gather(*(one(3 * 10**8 + i) for i in range(8)))
     again.process.send_signal(signal.SIGTERM)
-    again.process.wait(120)
+    again.process.wait(600)
     return {
         "in_flight_at_sigterm": dict(Counter(first)), "after_sigterm": dict(Counter(then)),
         "exit_code": code, "after_restart": dict(Counter(after)),
