@@ -25,13 +25,14 @@ def test_a_step_goes_down_by_the_rate_along_a_gradient_of_length_one_at_most():
 def test_a_loss_that_is_not_finite_moves_nothing():
     weight = torch.tensor([3.0], requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=1.0)
-    with pytest.raises(TrainingError, match="nan at step 7; all is saved"):
-        descend(
-            (weight * float("nan")).sum(),
-            [weight],
-            optimizer,
-            step=7,
-            rate=1.0,
-            kept="; all is saved",
-        )
+    with pytest.raises(TrainingError, match=r"nan at step 7\. A lower learning_rate"):
+        descend((weight * float("nan")).sum(), [weight], optimizer, step=7, rate=1.0)
     assert weight.item() == 3.0
+
+
+def test_groups_take_the_rate_but_those_with_one_of_their_own():
+    free, fixed = (torch.tensor([3.0], requires_grad=True) for _ in range(2))
+    groups = [{"params": [free]}, {"params": [fixed], "lr": 0.25, "fixed": True}]
+    optimizer = torch.optim.SGD(groups, lr=9.0)
+    descend((free + fixed).sum(), [free, fixed], optimizer, step=0, rate=0.5, clip=9.0)
+    assert (free.item(), fixed.item()) == (2.5, 2.75)
