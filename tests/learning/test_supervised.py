@@ -59,35 +59,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(base, tmp_
     assert not all(torch.equal(a[k], c[k]) for k in a)
 
 
-def test_a_training_that_was_cut_off_ends_at_the_same_weights(base, tmp_path):
-    class Killed(Exception):
-        pass
-
-    def kill(name, step, value):
-        if step == 4:
-            raise Killed
-
-    with pytest.raises(Killed):
-        learner(tmp_path / "cut").fit(base, ROWS, seed=1, watch=kill)
-    assert (tmp_path / "cut" / "checkpoint").is_dir()
-    seen = []
-    learner(tmp_path / "cut").fit(base, ROWS, seed=1, watch=lambda *told: seen.append(told[1]))
-    assert seen == [4, 5]  # steps 0 to 3 came from the checkpoint
-    learner(tmp_path / "whole").fit(base, ROWS, seed=1)
-    cut, whole = weights(tmp_path / "cut"), weights(tmp_path / "whole")
-    assert all(torch.equal(cut[k], whole[k]) for k in whole)
-    assert not (tmp_path / "cut" / "checkpoint").exists()
-
-
-def test_a_finished_training_is_not_repeated_and_another_one_does_not_pass_for_it(base, tmp_path):
-    learner(tmp_path / "out").fit(base, ROWS, seed=1)
-    steps = []
-    learner(tmp_path / "out").fit(base, ROWS, seed=1, watch=lambda *told: steps.append(told))
-    assert steps == []
-    learner(tmp_path / "out").fit(base, ROWS, seed=2, watch=lambda *told: steps.append(told))
-    assert len(steps) == 6
-
-
 def test_a_checkpoint_of_another_training_is_refused(base, tmp_path):
     (tmp_path / "out" / "checkpoint").mkdir(parents=True)
     state = {"identity": "other", "losses": [1.0]}

@@ -41,7 +41,7 @@ from genwright.learning.causal import (
 )
 from genwright.learning.descent import Watch
 from genwright.learning.policy_value import encode_solution, policy_value_loss
-from genwright.learning.tuning import Tuning, identity_of, tune
+from genwright.learning.tuning import Tuning, tune
 from genwright.search.alphamath import StepMCTS
 from genwright.search.tree import Tree
 
@@ -108,15 +108,11 @@ class PolicyValueLearner:
         policy = generator.policy if isinstance(generator, PolicyValueLM) else generator
         if policy.chat:
             raise InvalidArgument("PolicyValueLearner: needs a policy with chat=False.")
-        tune(
-            self,
-            policy,
-            lambda tuning: self._train(policy, data, seed, tuning),
-            identity=identity_of(self, policy, data, seed),
-            rows=len(data),
-            seed=seed,
-            watch=watch,
-        )
+
+        def work(tuning: Tuning) -> None:
+            self._train(policy, data, seed, tuning)
+
+        tune(self, policy, work, data, seed=seed, watch=watch)
         return PolicyValueLM(policy=replace(policy, model=str(Path(self.folder))))
 
     def _train(

@@ -29,7 +29,7 @@ from genwright.learning.causal import (
     training_device,
 )
 from genwright.learning.descent import Watch
-from genwright.learning.tuning import Tuning, identity_of, tune
+from genwright.learning.tuning import Tuning, tune
 from genwright.steering.guidance import SCALE_FILE, gedi_loss
 
 SCALE_RATE = 0.05
@@ -101,15 +101,11 @@ class ClassConditional:
             MissingExtra: torch, transformers or peft is not installed.
         """
         require("peft", extra="lm", needed_by="learning.class_conditional")
-        tune(
-            self,
-            generator,
-            lambda tuning: self._train(generator, data, seed, tuning),
-            identity=identity_of(self, generator, data, seed),
-            rows=len(data),
-            seed=seed,
-            watch=watch,
-        )
+
+        def work(tuning: Tuning) -> None:
+            self._train(generator, data, seed, tuning)
+
+        tune(self, generator, work, data, seed=seed, watch=watch)
         return replace(
             generator,
             model=str(Path(self.folder)),

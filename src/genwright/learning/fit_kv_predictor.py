@@ -29,7 +29,7 @@ from genwright.generators.language.local import LocalLM
 from genwright.learning.causal import computes_in_bfloat16, load_for_training, training_device
 from genwright.learning.descent import Watch
 from genwright.learning.kv_losses import joint_losses
-from genwright.learning.tuning import Tuning, identity_of, tune
+from genwright.learning.tuning import Tuning, tune
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,15 +130,11 @@ class FitKVPredictor:
         """
         require("transformers", extra="lm", needed_by="learning.fit_kv_predictor")
         texts = _texts(data)
-        tune(
-            self,
-            generator,
-            lambda tuning: self._train(generator, texts, seed, tuning),
-            identity=identity_of(self, generator, texts, seed),
-            rows=len(texts),
-            seed=seed,
-            watch=watch,
-        )
+
+        def work(tuning: Tuning) -> None:
+            self._train(generator, texts, seed, tuning)
+
+        tune(self, generator, work, texts, seed=seed, watch=watch)
         return replace(generator, predictor=str(Path(self.folder)), prefill="predicted")
 
     def _train(self, generator: LocalLM, texts: Sequence[str], seed: int, tuning: Tuning) -> None:

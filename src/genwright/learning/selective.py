@@ -29,7 +29,7 @@ from genwright.generators.language.local import LocalLM
 from genwright.learning.batches import Example, batch_at
 from genwright.learning.descent import Watch, rate_at
 from genwright.learning.selective_losses import Episode, selective_loss, teaching_loss
-from genwright.learning.tuning import Tuning, identity_of, tune
+from genwright.learning.tuning import Tuning, tune
 from genwright.steering.selective import SelectiveGenerator
 
 if TYPE_CHECKING:
@@ -129,15 +129,11 @@ class SelectiveRL:
                 )
         if not data:
             raise InvalidArgument("SelectiveRL: needs a row to train on, got none.")
-        tune(
-            self,
-            generator,
-            lambda tuning: self._train(generator, data, seed, tuning),
-            identity=identity_of(self, generator, data, seed),
-            rows=len(data),
-            seed=seed,
-            watch=watch,
-        )
+
+        def work(tuning: Tuning) -> None:
+            self._train(generator, data, seed, tuning)
+
+        tune(self, generator, work, data, seed=seed, watch=watch)
         return pair
 
     def _train(

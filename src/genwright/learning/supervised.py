@@ -27,7 +27,7 @@ from genwright.learning.causal import (
 )
 from genwright.learning.descent import Watch
 from genwright.learning.objective import Objective, Read
-from genwright.learning.tuning import Tuning, identity_of, tune
+from genwright.learning.tuning import Tuning, tune
 
 
 @method(paper="arXiv:2106.09685")
@@ -128,17 +128,12 @@ class Supervised:
             MissingExtra: torch, transformers or peft is not installed.
         """
         require("peft", extra="lm", needed_by="learning.supervised")
+
+        def work(tuning: Tuning) -> None:
+            self._train(objective, generator, data, seed, tuning)
+
         rows = [[row.get("prompt"), row.get("completion")] for row in data]
-        tune(
-            self,
-            generator,
-            lambda tuning: self._train(objective, generator, data, seed, tuning),
-            identity=identity_of(objective, generator, rows, seed),
-            rows=len(data),
-            seed=seed,
-            watch=watch,
-            card=objective,
-        )
+        tune(self, generator, work, rows, seed=seed, watch=watch, told=objective)
         return replace(
             generator, model=str(Path(self.folder)), system="", template=self.template, chat=False
         )

@@ -104,26 +104,25 @@ def tune(
     learner: Any,
     generator: LocalLM,
     work: Callable[[Tuning], None],
+    rows: Sequence[Any],
     *,
-    identity: str,
-    rows: int,
     seed: int,
     watch: Watch | None = None,
-    card: Any = None,
+    told: Any = None,
 ) -> None:
     """Train into the learner's folder, unless an earlier call finished this very training.
 
     Args:
         learner: see `Tuning`.
-        generator: what is trained from, for the card.
+        generator: what is trained from.
         work: loads, runs the tuning and saves, on a thread of its own.
-        identity: names the training.
-        rows: of the data, for the card.
-        seed: for the card.
+        rows: what the training reads of the data.
+        seed: of the training.
         watch: told the metrics.
-        card: whose settings the card shows; the learner's where None.
+        told: whose settings name the training and stand on the card; the learner's where None.
     """
-    target = Path(learner.folder)
+    told = told or learner
+    target, identity = Path(learner.folder), identity_of(told, generator, rows, seed)
     if read_state(target).get("identity") == identity:
         return
 
@@ -133,7 +132,7 @@ def tune(
         return tuning.losses
 
     losses = apart(train)
-    write_card(target, card or learner, generator, rows=rows, seed=seed, losses=losses)
+    write_card(target, told, generator, rows=len(rows), seed=seed, losses=losses)
     write_state(target, {"identity": identity, "losses": losses})
     drop_checkpoint(target)
 
