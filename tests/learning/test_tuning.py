@@ -1,10 +1,12 @@
 """Every trainer of a language model resumes to the same files, and repeats no training."""
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 pytest.importorskip("peft")
+import torch
 
 from genwright.core import InvalidArgument
 from genwright.generators.language.local import LocalLM
@@ -13,7 +15,7 @@ from genwright.learning.class_conditional import ClassConditional
 from genwright.learning.fit_kv_predictor import FitKVPredictor
 from genwright.learning.selective import SelectiveRL
 from genwright.learning.supervised import Supervised
-from genwright.learning.tuning import identity_of
+from genwright.learning.tuning import Tuning, identity_of
 
 TEXTS = [{"text": f"{c} says {c}{c}{c}", "code": "new" if c < "e" else "old"} for c in "abcdefgh"]
 PAIRS = [{"prompt": f"say {c}", "completion": c * 3} for c in "abcdefgh"]
@@ -93,6 +95,25 @@ def test_a_finished_training_is_not_repeated(trainer, base, tmp_path):
     made(tmp_path / "out").fit(base, rows, seed=2, watch=lambda *t: told.append(t))
     assert told
     assert files(tmp_path / "out") != before
+
+
+def test_an_interrupt_ends_a_training_between_two_steps(tmp_path):
+    stop = Event()
+
+    def run(watch, stop):
+        weight = torch.zeros(1, requires_grad=True)
+        learner = Supervised(folder=str(tmp_path), steps=9, save_every=2)
+        tuning, optimizer = Tuning(learner, "name", watch, stop), torch.optim.SGD([weight], lr=1.0)
+        begun = tuning.begun
+        whole = tuning.run(lambda i: {"loss": (weight - 1).square().sum()}, [weight], optimizer)
+        return begun, whole, len(tuning.losses)
+
+    def interrupt(metric, step, value):
+        if step == 2:
+            stop.set()
+
+    assert run(interrupt, stop) == (False, False, 3)
+    assert run(None, Event()) == (True, True, 9)
 
 
 def test_what_names_a_training(base, tmp_path):
