@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 import warnings
 
 import numpy as np
 import pytest
+from waiting import until
 
 from genwright.core import Budget, InvalidArgument, Ledger, Samples, Verdict
 from genwright.search.approximation import Approximates, front_of
@@ -142,11 +142,7 @@ def test_a_killed_search_goes_on_and_ends_as_if_nothing_had_been(tmp_path):
     script.write_text(textwrap.dedent(KILLED))
     command = [sys.executable, str(script)]
     process = subprocess.Popen([*command, str(book)])
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        time.sleep(0.05)
-        if book.exists() and count(book) > 40:
-            break
+    until(lambda: book.exists() and count(book) > 40)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     before = count(book)

@@ -1,7 +1,6 @@
 """A tiny random model behind a real server on an ephemeral port, shared by a module's tests."""
 
 import os
-import time
 from contextlib import contextmanager
 
 import httpx
@@ -62,12 +61,6 @@ def serving():
     return _serving
 
 
-@pytest.fixture(scope="session")
-def until():
-    """Return what waits until something holds."""
-    return _until
-
-
 @pytest.fixture(scope="module")
 def server(tiny, serving):
     with serving(tiny, name="tiny") as url:
@@ -85,11 +78,3 @@ def client(server):
 def http(server):
     with httpx.Client(base_url=server, timeout=300) as made:
         yield made
-
-
-def _until(condition, seconds=60.0):
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to hold"
-        time.sleep(0.02)

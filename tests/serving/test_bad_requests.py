@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import openai
 import pytest
+from waiting import until
 
 from genwright.serving.service import Limits
 
@@ -228,7 +229,7 @@ def test_a_body_that_does_not_come_is_408(tiny, serving):
         assert httpx.post(f"{url}/v1/chat/completions", content=slow()).status_code == 408
 
 
-def test_a_compilation_is_bounded_in_time_and_others_are_served(strict, monkeypatch, until):
+def test_a_compilation_is_bounded_in_time_and_others_are_served(strict, monkeypatch):
     """That the pattern outlasts its limit is made sure of by waiting for `over`."""
     from genwright.steering.grammar import Regex
 
@@ -278,7 +279,7 @@ def test_more_draws_than_the_server_ever_takes_are_no_matter_of_waiting(strict):
     assert "16 draws" in error["message"]
 
 
-def test_an_answer_that_takes_too_long_is_ended(tiny, serving, until):
+def test_an_answer_that_takes_too_long_is_ended(tiny, serving):
     long = CHAT | {"max_tokens": 450, "n": 16, "seed": 0}
     with (
         serving(tiny, name="tiny", limits=Limits(seconds=0.3)) as url,

@@ -17,6 +17,7 @@ import httpx
 import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import until
 
 from genwright.serving.service import Limits
 
@@ -41,7 +42,7 @@ def send(url, body):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_goes_away_frees_its_slots(server, http, until, stream):
+def test_a_client_that_goes_away_frees_its_slots(server, http, stream):
     until(lambda: http.get("/health").json()["slots_used"] == 0)
     before = metric(http, "genwright_cancelled_total")
     written = metric(http, "genwright_tokens_total", kind="completion")
@@ -54,7 +55,7 @@ def test_a_client_that_goes_away_frees_its_slots(server, http, until, stream):
     assert metric(http, "genwright_tokens_total", kind="completion") == written
 
 
-def test_the_official_client_frees_its_slot_by_closing_a_stream(client, http, until):
+def test_the_official_client_frees_its_slot_by_closing_a_stream(client, http):
     with client.chat.completions.create(**LONG, stream=True) as stream:
         next(iter(stream))
         assert metric(http, "genwright_slots_used") == 1
@@ -69,7 +70,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(server, client):
         assert time.monotonic() - began < 60
 
 
-def test_an_over_long_queue_is_429_with_the_time_to_wait(tiny, serving, until):
+def test_an_over_long_queue_is_429_with_the_time_to_wait(tiny, serving):
     with (
         serving(tiny, name="tiny", limits=Limits(queue=4)) as url,
         httpx.Client(base_url=url, timeout=300) as http,
@@ -123,7 +124,7 @@ def texts(http, body, stream):
     return found
 
 
-def test_forty_mixed_requests_at_once_are_answered_as_if_alone(server, until):
+def test_forty_mixed_requests_at_once_are_answered_as_if_alone(server):
     with httpx.Client(
         base_url=server, timeout=300, limits=httpx.Limits(max_connections=60)
     ) as http:

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from waiting import PATIENT, is_running, until
 
 from genwright.core import InvalidArgument, MissingExtra, MissingFile
 from genwright.steering import jedi_tool
@@ -16,8 +16,6 @@ from genwright.steering.jedi_tool import JediTool
 
 pytest.importorskip("jedi")
 
-PATIENT = 240.0
-"""Seconds that an answer may take here: a busy machine is no failure."""
 MODEL = """
 from pathlib import Path
 Path(__file__).with_name("ran").write_text("imported")
@@ -142,23 +140,9 @@ def test_a_program_that_is_killed_leaves_no_process_and_no_copy(shop):
     assert Path(folder, "project", "store").is_dir()
     program.send_signal(signal.SIGKILL)
     program.wait()
-    deadline = time.monotonic() + PATIENT
-    while Path(folder).exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(folder).exists()
+    until(lambda: not Path(folder).exists())
     program.stdout.close()
-    while _alive(int(worker)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _alive(int(worker))
-
-
-def _alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")  # a zombie that nobody waits for has ended
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    until(lambda: not is_running(int(worker)))
 
 
 def test_bad_settings_are_refused(shop, monkeypatch):

@@ -78,7 +78,7 @@ def test_many_keys_are_no_way_to_waste_time():
     pairs = ",".join(f'"k{i}":0' for i in range(100_000))
     start = time.monotonic()
     assert passed(True, f'{{{pairs},"k99999":1}}') == [False]
-    assert time.monotonic() - start < 10  # milliseconds by counting; minutes by comparing pairs
+    assert time.monotonic() - start < 60  # milliseconds by counting; minutes by comparing pairs
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from hostile_programs import CHEATS, DEEP_CHEATS, HARM
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import is_running, until
 
 from genwright.core import InvalidArgument, SandboxError
 from genwright.verifiers._plain_data import decode, encode
@@ -72,21 +73,6 @@ def of_sandbox(sandbox):
         below |= {pid for pid, parent, _ in rows if parent in below}
     warm = parents | {pid for pid, parent, _ in rows if parent in parents and len(parents)}
     return {pid for pid, _, user in rows if user in users} | (below - warm)
-
-
-def is_running(pid):
-    """Zombies do not count: somebody else's first process has yet to collect them."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to hold"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +224,7 @@ def test_a_check_does_not_outlive_its_warm_parent(sandbox):
         code = "import ctypes, time\nctypes.CDLL(None).prctl(1, 0, 0, 0, 0)\ntime.sleep(280)"
         with ThreadPoolExecutor(1) as threads:
             answer = threads.submit(pool.run, code)
-            until(lambda: of_sandbox(pool))
-            alive = of_sandbox(pool)
+            alive = until(partial(of_sandbox, pool))
             pool.close()
             assert isinstance(answer.exception(), SandboxError)
         until(lambda: not any(is_running(pid) for pid in alive))
@@ -276,7 +261,7 @@ def test_closing_ends_processes_and_removes_the_folder(sandbox):
     pids, folder = [p.pid for p in pool._parents], pool._folder
     pool.close()
     pool.close()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not any(is_running(pid) for pid in pids)
     assert not Path(folder).exists()
     with pytest.raises(SandboxError, match="closed"):
         pool.run("")

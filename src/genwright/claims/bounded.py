@@ -6,6 +6,7 @@ A Python signal does not interrupt native code; ending its process does.
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import Pool
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -24,17 +25,21 @@ def bounded_map(
     """
     context = multiprocessing.get_context("spawn")  # a fork would inherit the threads of torch
 
+    def ready() -> Pool:
+        pool = context.Pool(1)
+        pool.apply(int)  # a process that is still importing does not eat into the first limit
+        return pool
+
     def share(own: Sequence[Any]) -> list[R | None]:
         found: list[R | None] = []
-        pool = context.Pool(1)
+        pool = ready()
         try:
-            pool.apply(int)  # a process that is still importing does not eat into the first limit
             for item in own:
                 try:
                     found.append(pool.apply_async(function, (item,)).get(seconds))
                 except multiprocessing.TimeoutError:
                     pool.terminate()
-                    pool = context.Pool(1)
+                    pool = ready()
                     found.append(None)
         finally:
             pool.terminate()

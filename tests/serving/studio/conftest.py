@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 from apps import running
+from waiting import PATIENT
 
 from genwright.serving.studio.app import create_studio
 
@@ -107,7 +108,7 @@ class Browser:
         self._call("Page.reload")
         self.until("document.body?.dataset.ready === 'yes'")
 
-    def until(self, condition, seconds=120):
+    def until(self, condition, seconds=PATIENT):
         """Wait until a condition of the page holds; return its value."""
         end = time.monotonic() + seconds
         while not (value := self.js(condition)):

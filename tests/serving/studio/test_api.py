@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 import typer
+from waiting import until
 
 from genwright.cli import studio as studio_command
 from genwright.serving.studio.frame import STATIC
@@ -190,13 +191,13 @@ def test_a_stream_writes_what_the_draws_are(http):
     assert texts == [draw["text"] for draw in whole["draws"]]
 
 
-def test_a_stream_that_nobody_hears_frees_its_slots(studio, http, until):
+def test_a_stream_that_nobody_hears_frees_its_slots(studio, http):
     service = studio.app.state.service
     body = {"passage": "a", "n": 8, "max_new_tokens": 400}
     with http.stream("POST", "/api/writing/draw", json=body) as answer:
         next(answer.iter_lines())
         assert service.running == 8
-    until(lambda: service.running == 0, 20)
+    until(lambda: service.running == 0)
 
 
 def test_a_text_longer_than_the_context_is_read_from_its_end(http):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from waiting import until
 
 CALM = """document.querySelector('#words-state').textContent !== 'asking …'
   && document.querySelectorAll('#words li').length > 0"""
@@ -166,7 +167,7 @@ def test_texts_are_never_read_as_markup(browser, studio):
     assert browser.js("document.title").startswith(evil[:20])
 
 
-def test_drawing_can_be_stopped(browser, studio, until):
+def test_drawing_can_be_stopped(browser, studio):
     browser.go(studio.link)
     browser.type("a")
     browser.js(
