@@ -199,6 +199,13 @@ def test_every_page_stands_in_the_navigation():
     assert set(listed) == {str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md")}
 
 
+def test_every_room_has_a_page_and_a_line_in_the_index():
+    rooms = {f.parent.name for f in (ROOT / "src" / "genwright").glob("*/[!_]*.py")} - {"testing"}
+    assert rooms == {page.stem for page in (DOCS / "rooms").glob("*.md")} - {"index"}
+    index = (DOCS / "rooms" / "index.md").read_text()
+    assert all(f"[{room}]({room}.md)" in index for room in rooms)
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs", reason="the extra docs is not installed")

@@ -28,7 +28,7 @@ from genwright.verifiers.natural_program import ChainAnswer
 
 DATES = "reasoning/date_understanding_samples.jsonl.gz"
 N, TOP, TEMPERATURE = 40, 0.5, 0.8
-WIDTH, LAYERS = 128, 3
+WIDTH, LAYERS, CONTEXT = 128, 3, 320
 SHOWN = "Q: {question}\nA: {answer}\n"
 STYLES = {"worked": 1, "half-worked": 2, "bare": 0}
 """Operations a line of a demonstration takes; 0 for none at all."""
@@ -91,17 +91,21 @@ def make_sum(rng: random.Random) -> Sum:
         allowed = [x for x in range(-9, 10) if abs(x) > 1 and 1 <= total + x <= 29]
         changes.append(rng.choice(allowed))
         total += changes[-1]
-    told = "".join(f" Gets {x}." if x > 0 else f" Gives {-x}." for x in changes)
+    told = "".join(f"{_told(x)}." for x in changes)
     answers = {style: _worked(start, changes, size) for style, size in STYLES.items()}
     return Sum(f"{rng.choice(('Ann', 'Ben', 'Cleo', 'Dan'))} has {start}.{told}", answers, total)
 
 
+def _told(change: int) -> str:
+    return f" Gets {change}" if change > 0 else f" Gives {-change}"
+
+
 def _worked(start: int, changes: Sequence[int], size: int) -> str:
-    """Work a sum out, `size` operations a line."""
+    """Work a sum out, `size` operations a line, each in the words of the question."""
     lines, total = [], start
     for i in range(0, len(changes), size) if size else ():
         some = changes[i : i + size]
-        lines.append(f"{total}{''.join(f'{x:+d}' for x in some)}={total + sum(some)}")
+        lines.append(f"{total}{''.join(map(_told, some))} = {total + sum(some)}")
         total += sum(some)
     return "\n".join([*lines, f"The answer is {start + sum(changes)}."])
 
@@ -121,19 +125,26 @@ def _trained(folder: Path, seed: int, training: int) -> LocalLM:
         data.append({"prompt": "Q:", "completion": text.removeprefix("Q:")})
     texts = [row["completion"] for row in data[:500]]
     start = untrained(
-        folder / "untrained", texts, vocabulary=300, width=WIDTH, layers=LAYERS, seed=seed
+        folder / "untrained",
+        texts,
+        vocabulary=300,
+        width=WIDTH,
+        layers=LAYERS,
+        context=CONTEXT,
+        seed=seed,
     )
     learner = Supervised(
         folder=str(folder / "trained"),
         steps=training,
         batch=16,
-        learning_rate=3e-3,
+        learning_rate=2e-3,
         warmup=20,
         rank=0,
         template="{prompt}",
+        max_tokens=CONTEXT,
         save_every=training,
     )
-    model = LocalLM(model=str(start), chat=False, dtype="float32", max_new_tokens=64)
+    model = LocalLM(model=str(start), chat=False, dtype="float32", max_new_tokens=80)
     trained = learner.fit(model, data, seed=seed)
     return replace(trained, template="{prompt}", temperature=TEMPERATURE, stop=("\n\n",))
 
