@@ -11,6 +11,10 @@ from hypothesis import settings
 # Tests ask no hub: read when the hub's library is first imported, here and in child processes.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+# Tests run side by side, and threads that wait for each other's cores cost more than they bring.
+# Read when torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell's background jobs ignore Ctrl-C, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,6 +1,5 @@
 """A tiny random model behind a real server on an ephemeral port, shared by a module's tests."""
 
-import os
 from contextlib import contextmanager
 
 import httpx
@@ -9,8 +8,6 @@ from apps import running
 
 from genwright.generators.language.local import LocalLM
 from genwright.serving.server import create_app
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
