@@ -28,7 +28,10 @@ from genwright.verifiers.natural_program import ChainAnswer
 
 DATES = "reasoning/date_understanding_samples.jsonl.gz"
 N, TOP, TEMPERATURE = 40, 0.5, 0.8
-WIDTH, LAYERS, CONTEXT = 128, 3, 320
+WIDTH, LAYERS, CONTEXT = 128, 3, 384
+LONG = 350
+"""Characters of a row that is trained on, at least: three worked sums, or more bare ones."""
+
 SHOWN = "Q: {question}\nA: {answer}\n"
 STYLES = {"worked": 1, "half-worked": 2, "bare": 0}
 """Operations a line of a demonstration takes; 0 for none at all."""
@@ -114,14 +117,21 @@ def _prompt(problem: Sum) -> str:
     return f"Q: {problem.question}\nA:"
 
 
+def _demonstrations(rng: random.Random, style: str) -> str:
+    """Return sums in one style, about as much text of each: rows of one length train together."""
+    shown: list[str] = []
+    while sum(map(len, shown)) < LONG:
+        one = make_sum(rng)
+        shown.append(SHOWN.format(question=one.question, answer=one.answers[style]))
+    return "\n".join(shown)
+
+
 def _trained(folder: Path, seed: int, training: int) -> LocalLM:
-    """Train on sequences of three sums in one style, so that demonstrations tell the style."""
+    """Train on sequences of sums in one style, so that demonstrations tell the style."""
     data = []
     for number in range(6000):
         rng = random.Random(child_seed(seed, "row", number))
-        style = rng.choice(list(STYLES))
-        sums = [make_sum(rng) for _ in range(3)]
-        text = "\n".join(SHOWN.format(question=s.question, answer=s.answers[style]) for s in sums)
+        text = _demonstrations(rng, rng.choice(list(STYLES)))
         data.append({"prompt": "Q:", "completion": text.removeprefix("Q:")})
     texts = [row["completion"] for row in data[:500]]
     start = untrained(
