@@ -46,6 +46,7 @@ def test_people_are_told_the_numbers_and_the_state(run):
     assert said.rstrip().endswith("holds")
     listed = run().output
     assert "1 holds, 0 fails" in listed
+    assert "set GENWRIGHT_DATA" in " ".join(listed.split())
     assert "[/]" not in said + listed  # a style is shown, not written out
 
 

@@ -91,7 +91,8 @@ def test_every_system_stands_somewhere(monkeypatch, tmp_path):
     found = standing([])
     assert len(found) == len(systems()) == len({s.system.slug for s in found})
     assert of("orca", []).told == "not built"
-    assert of("monkeys", []).told.startswith("not run: needs code/humaneval")
+    assert of("monkeys", []).told == "needs data"
+    assert of("monkeys", []).why.startswith("needs code/humaneval")
     assert of("b4", []).told == "not run"
 
 

@@ -110,10 +110,10 @@ class Standing:
 
     @property
     def told(self) -> str:
-        """What a user reads, such as `"holds (smoke)"`."""
+        """What a user reads, such as `"holds (smoke)"` or `"needs data"`."""
         if self.results:
             return f"{self.state.value} ({_deciding(self.results)})"
-        return f"{self.state.value}: {self.why}" if self.why else self.state.value
+        return "needs data" if self.why else self.state.value
 
 
 @cache

@@ -66,6 +66,9 @@ def register(app: typer.Typer) -> None:
         console.print(table("", ["room", "system", "state", "paper"], rows))
         counts = (f"{sum(s.state is state for s in found)} {state.value}" for state in ClaimState)
         console.print(f"{len(found)} systems: {', '.join(counts)}")
+        lacking = [s.why for s in found if s.why]
+        if lacking:
+            console.print(f"{len(lacking)} lack data. The first {lacking[0]}")
 
     @claims.command("run")
     def run(

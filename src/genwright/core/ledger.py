@@ -50,10 +50,10 @@ class Ledger:
             place = Path(self.path)
             if place.is_dir():
                 raise MissingFile(f"Ledger: {place} is a folder; name a file in it.")
+            if not create and not place.exists():
+                raise MissingFile(f"Ledger: there is no ledger at {place}; the first run makes it.")
             if not place.parent.is_dir():
                 raise MissingFile(f"Ledger: there is no folder {place.parent}; make it first.")
-            if not create and not place.exists():
-                raise MissingFile(f"Ledger: there is no ledger at {place}.")
         self._prepare()
 
     def __enter__(self) -> "Ledger":
