@@ -7,7 +7,8 @@ follow dx / dsigma = (x - D) / sigma down a schedule such as `karras`.
 Karras et al. 2022, arXiv:2206.00364, equation 5 and Algorithms 1 and 2; Song et al. 2021, "DDIM",
 arXiv:2010.02502; Song et al. 2023, arXiv:2303.01469, Algorithm 1 (few_step); Kim et al. 2024,
 arXiv:2310.02279, Algorithm 3 (jumps). Ours: churn takes noise from any `Rng`, so that draws have
-streams of their own.
+streams of their own; the state keeps the type of x, where the code of Karras et al. goes in
+float64 between calls of its network.
 """
 
 from collections.abc import Callable, Sequence
