@@ -35,7 +35,7 @@ NETS: dict[str, dict[str, Callable[[], Any]]] = {
         "UNet 32x32x3": lambda: UNet(32, 3, 128, (1, 2, 2), 2),
     },
 }
-ROUNDS = 5
+ROUNDS, PEER_ROUNDS = 5, 12
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def peer(nets: dict[str, Callable[[], Any]], batch: int, device: str) -> dict[st
             x = scheduler.step(net(told, t.expand(batch).float()), t, x).prev_sample
 
     ours = _sampling(net, net, "float32", batch, device)
-    least = _least({"genwright": ours, "diffusers": theirs})
+    least = _least({"genwright": ours, "diffusers": theirs}, PEER_ROUNDS)
     told = {f"{who} seconds_per_sample": seconds / batch for who, seconds in least.items()}
     return {"network": name, "evaluations": 35, "batch": batch, **told}
 
@@ -144,10 +144,10 @@ def _mixed(dtype: str, device: str) -> Any:
     return torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16")
 
 
-def _least(jobs: dict[Any, Callable[[], None]]) -> dict[Any, float]:
+def _least(jobs: dict[Any, Callable[[], None]], rounds: int = ROUNDS) -> dict[Any, float]:
     """Return the least seconds of each job; the first round is for caches and compilers."""
     best = dict.fromkeys(jobs, float("inf"))
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         for name, job in jobs.items():
             start = time.perf_counter()
             job()

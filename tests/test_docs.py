@@ -200,7 +200,8 @@ def test_every_page_stands_in_the_navigation():
 
 
 def test_every_room_has_a_page_and_a_line_in_the_index():
-    rooms = {f.parent.name for f in (ROOT / "src" / "genwright").glob("*/[!_]*.py")} - {"testing"}
+    source = ROOT / "src" / "genwright"
+    rooms = {f.relative_to(source).parts[0] for f in source.glob("*/**/[!_]*.py")} - {"testing"}
     assert rooms == {page.stem for page in (DOCS / "rooms").glob("*.md")} - {"index"}
     index = (DOCS / "rooms" / "index.md").read_text()
     assert all(f"[{room}]({room}.md)" in index for room in rooms)
