@@ -4,9 +4,8 @@ Rows of similar length share a batch, so that little is padded: each epoch is sh
 windows of a few batches, and each window is sorted by length. Which rows step s trains on is a
 function of (seed, s); a resumed training therefore continues with the very rows it would have had.
 
-A batch whose rows are alike in length may hold rows of one kind alone, and where a loss is a mean
-over tokens, a token of short rows weighs more than one of long rows. Where kinds of rows differ in
-length, and all should weigh the same, mix them: a window of 1.
+A batch of rows alike in length may hold rows of one kind alone; and where a loss is a mean over
+tokens, a token of its short rows weighs more. Kinds that should weigh the same want rows as long.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +19,7 @@ from genwright.core import InvalidArgument, child_seed
 if TYPE_CHECKING:
     import torch
 
-WINDOW = 8
-"""Batches sorted by length together: more pads less, but makes the rows of a batch more alike."""
+WINDOW = 8  # batches sorted by length together: more pads less, but makes batches more alike
 
 
 @dataclass(frozen=True)
@@ -69,27 +67,17 @@ def encode_rows(
     return kept, len(examples) - len(kept)
 
 
-def batch_at(
-    step: int, examples: Sequence[Example], size: int, seed: int, window: int = WINDOW
-) -> list[Example]:
-    """Return the examples of one step, a function of (seed, step) alone.
-
-    Args:
-        step: from 0.
-        examples: of all epochs.
-        size: of a batch; at most all examples.
-        seed: of the order.
-        window: batches sorted by length together; 1 mixes lengths.
-    """
+def batch_at(step: int, examples: Sequence[Example], size: int, seed: int) -> list[Example]:
+    """Return the examples of one step, a function of (seed, step) alone."""
     size = min(size, len(examples))
     per_epoch = len(examples) // size  # a ragged last batch is left to the next shuffle
     epoch, place = divmod(step, per_epoch)
     rng = np.random.default_rng(child_seed(seed, "epoch", epoch))
     order = rng.permutation(len(examples))
     batches: list[list[int]] = []
-    for start in range(0, per_epoch * size, size * window):
-        some = order[start : min(start + size * window, per_epoch * size)]
-        by_length = sorted(some.tolist(), key=lambda i: examples[i].length)
+    for start in range(0, per_epoch * size, size * WINDOW):
+        window = order[start : min(start + size * WINDOW, per_epoch * size)]
+        by_length = sorted(window.tolist(), key=lambda i: examples[i].length)
         batches += [by_length[i : i + size] for i in range(0, len(by_length), size)]
     mixed = rng.permutation(len(batches))  # or every window would end on its longest rows
     return [examples[i] for i in batches[mixed[place]]]

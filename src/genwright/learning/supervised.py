@@ -18,7 +18,7 @@ from typing import Any
 
 from genwright.core import InvalidArgument, child_seed, method, require
 from genwright.generators.language.local import LocalLM
-from genwright.learning.batches import WINDOW, Example, batch_at, encode_rows
+from genwright.learning.batches import Example, batch_at, encode_rows
 from genwright.learning.causal import (
     load_for_training,
     save_trained,
@@ -46,8 +46,6 @@ class Supervised:
         template: how a prompt becomes the model's input; `{prompt}` stands for it. The new model
             keeps it and drops the old one's system prompt: a trained model needs no instructions.
         max_tokens: rows with more tokens (prompt and completion) are left out, and counted.
-        window: batches sorted by length together, so that little is padded; 1 mixes lengths, so
-            that no kind of row has batches of its own.
         save_every: steps between checkpoints; a killed training resumes from the last one.
         tokens: whose embeddings a LoRA training trains too: those of new tokens, which no adapter
             of a linear layer could teach (`generators.language.added_tokens`).
@@ -62,13 +60,12 @@ class Supervised:
     alpha: int = 32
     template: str = "{prompt}\n"
     max_tokens: int = 256
-    window: int = WINDOW
     save_every: int = 25
     tokens: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tokens", tuple(self.tokens))  # a task file gives a list
-        for name in ("steps", "batch", "max_tokens", "window", "save_every"):
+        for name in ("steps", "batch", "max_tokens", "save_every"):
             if getattr(self, name) < 1:
                 raise InvalidArgument(f"Supervised: {name} must be 1 or more.")
         if not self.learning_rate > 0 or self.rank < 0:
@@ -166,8 +163,7 @@ class Supervised:
         read = partial(token_losses, model, pad=tokenizer.eos_token_id)
 
         def losses(step: int) -> dict[str, Any]:
-            batch = batch_at(step, examples, self.batch, seed, self.window)
-            return {"loss": objective.loss(read, batch)}
+            return {"loss": objective.loss(read, batch_at(step, examples, self.batch, seed))}
 
         if tuning.run(losses, weights, optimizer):
             save_trained(model, tokenizer, Path(self.folder))
