@@ -230,6 +230,8 @@ def test_other_files_and_wrong_paths_are_refused_and_untouched(tmp_path):
         Ledger(tmp_path / "none" / "ledger.db")
     with pytest.raises(MissingFile, match="no ledger at"):
         Ledger(tmp_path / "none.db", create=False)
+    with pytest.raises(MissingFile, match="the first run makes it"):
+        Ledger(tmp_path / "none" / "ledger.db", create=False)
 
 
 def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path):

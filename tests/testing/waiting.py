@@ -8,9 +8,9 @@ PATIENT = 300.0
 """Seconds that anything may take here: a busy machine is no failure."""
 
 
-def until(condition, seconds=PATIENT):
+def until(condition):
     """Wait until a condition holds; return its value."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENT
     while not (value := condition()):
         assert time.monotonic() < end, "it did not come to hold"
         time.sleep(0.02)

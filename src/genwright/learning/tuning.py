@@ -121,7 +121,7 @@ def tune(
         watch: told the metrics.
         told: whose settings name the training and stand on the card; the learner's where None.
     """
-    told = told or learner
+    told = learner if told is None else told
     target, identity = Path(learner.folder), identity_of(told, generator, rows, seed)
     if read_state(target).get("identity") == identity:
         return

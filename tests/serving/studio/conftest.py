@@ -108,9 +108,9 @@ class Browser:
         self._call("Page.reload")
         self.until("document.body?.dataset.ready === 'yes'")
 
-    def until(self, condition, seconds=PATIENT):
+    def until(self, condition):
         """Wait until a condition of the page holds; return its value."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENT
         while not (value := self.js(condition)):
             if time.monotonic() > end:
                 told = self.js("document.body.innerText")
