@@ -151,9 +151,7 @@ def llamacpp(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterato
             paths = (str(given).encode(), str(gguf).encode())
             if lib.llama_model_quantize(*paths, ffi.addressof(how)):
                 raise SystemExit(f"llama.cpp makes no {dtype} of {given}.")
-        model = lib.llama_model_load_from_file(
-            str(gguf).encode(), lib.llama_model_default_params()
-        )
+        model = lib.llama_model_load_from_file(str(gguf).encode(), lib.llama_model_default_params())
     ids, seeds = prompt(folder), itertools.count()
     for flash in (0, 1):
         params = lib.llama_context_default_params()
