@@ -209,6 +209,20 @@ def test_rewards_rise_and_the_base_stays(lm, tmp_path, folder):
     assert {p.name: p.read_bytes() for p in folder.glob("*.safetensors")} == before
 
 
+def test_the_critic_starts_at_the_mean_of_the_first_rewards(lm, tmp_path):
+    told = []
+
+    def watch(metric, step, value):
+        if metric == "reward":
+            told.append(value)
+
+    once = learner(tmp_path / "a", episodes=64, batch=64, learning_rate=1e-9)
+    once.fit(lm, [{"prompt": "x"}], seed=0, watch=watch)
+    bias = RecurrentAdapter.load(tmp_path / "a").critic.bias
+    assert bias.item() == pytest.approx(told[0], abs=1e-6)
+    assert 0 < told[0] < 1
+
+
 def test_teaching_alone_writes_the_examples(lm, tmp_path):
     rows = [{"prompt": p, "completion": p * 2} for p in ("ab", "cd")]
     settings = {"episodes": 0, "teach": 120, "teach_rate": 0.02, "selects": False}

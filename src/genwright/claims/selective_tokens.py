@@ -28,8 +28,9 @@ from genwright.steering.selective import SelectiveGenerator
 RESTAURANTS = "text/e2e_nlg.jsonl.gz"
 SHOTS, HELD_OUT, EPISODES, BATCH, TOGETHER = 60, 120, 800, 16, 40
 SLOTS = ("name", "area", "priceRange", "food")
-LETTERS, WIDE, EXAMPLES = "abcdefgh", 5, 24
-"""Of the copying task: the alphabet, letters of a word, and words that teach."""
+LETTERS, WIDE, EXAMPLES, RAISED = "abcdefgh", 5, 24, 0.3
+"""Of the copying task: the alphabet, letters of a word, words that teach, and how often the frozen
+model has seen an `a` written as `A`."""
 
 SMALL = (
     "stg_over_base >= 0.05",
@@ -55,8 +56,9 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
         if scale == "smoke":
             metrics, cost = _copying(Path(folder), seed, ledger or Ledger())
             notes = (
-                f"a two-layer model copies {WIDE} letters; the task wants every a as A, and "
-                f"{EXAMPLES} words teach it; scores: share of right letters of 200 other words",
+                f"a two-layer model copies {WIDE} letters and writes {RAISED:.0%} of all a as A; the "
+                f"task wants every a as A, and {EXAMPLES} words teach it; scores: share of right "
+                "letters of 200 other words; an eighth of all letters is an a",
                 "stg, rl and mle: with a selector, without one, and taught alone; as many updates, "
                 "at equal rates",
             )
@@ -104,13 +106,15 @@ def _copying(folder: Path, seed: int, ledger: Ledger) -> tuple[dict[str, float],
     copier = Supervised(
         folder=str(folder / "base"),
         rank=0,
-        steps=350,
+        steps=1000,
         batch=64,
         learning_rate=5e-3,
         template="{prompt}>",
-        save_every=350,
+        save_every=1000,
     )
-    base = copier.fit(start, [{"prompt": w, "completion": w} for w in words], seed=seed)
+    copies = ["".join("A" if c == "a" and rng.random() < RAISED else c for c in w) for w in words]
+    pairs = zip(words, copies, strict=True)
+    base = copier.fit(start, [{"prompt": w, "completion": c} for w, c in pairs], seed=seed)
     fresh = ["".join(rng.choice(list(LETTERS), WIDE)) for _ in range(200 + EXAMPLES)]
     rows = [{"prompt": w, "completion": w.replace("a", "A")} for w in fresh]
     arms: dict[str, Any] = {"base": replace(base, temperature=0.0)}
@@ -120,13 +124,14 @@ def _copying(folder: Path, seed: int, ledger: Ledger) -> tuple[dict[str, float],
         rows[:EXAMPLES],
         lambda text, row: letters_right(text, row)[0],
         seed,
-        episodes=1600,
+        episodes=3200,
         batch=32,
-        learning_rate=1e-3,
-        teach=400,
+        learning_rate=3e-3,
+        teach=100,
         teach_rate=1e-2,
         hidden=64,
         layers=1,
+        lean=0.3,
         hold=0.01,
     )
     arms |= {name: replace(arm, scheme="greedy") for name, arm in trained.items()}
@@ -165,8 +170,9 @@ def _restaurants(folder: Path, seed: int, ledger: Ledger) -> tuple[dict[str, flo
         episodes=EPISODES,
         batch=BATCH,
         learning_rate=1e-3,
-        teach=0,
-        hold=0.005,
+        teach=30,
+        lean=0.3,
+        hold=0.01,
     )
     arms |= {name: replace(arm, scheme="greedy") for name, arm in trained.items()}
     return _scored(arms, held, said_and_alike, 100.0, seed, ledger)

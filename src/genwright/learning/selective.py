@@ -12,7 +12,9 @@ where a token of the frozen model counts with log p(s_t) alone. The adapter may 
 examples' texts (`teach`), as in the paper. With `selects=False` the adapter writes every token:
 the paper's baselines, by reward or by teaching alone (`episodes=0`).
 
-Ours: an end token counts by its probability over both writers, log of the sum, since a finished
+Ours: the critic starts at the mean reward of the first draws; one that starts at 0 lets every first
+draw look good, and whichever writer and token was likelier settles before it has learned better.
+An end token counts by its probability over both writers, log of the sum, since a finished
 draw does not say who ended it: the same expected gradient with less noise. The selector starts at
 the probability `lean` of the adapter, and `hold` (0 as in the paper) weighs its divergence from
 there, KL(s || lean): where neither writer earns more, it stays with the one it leant to, and it
@@ -176,6 +178,9 @@ class SelectiveRL:
                 optimizer.state.clear()  # the two losses have gradients of their own sizes
             own = child_seed(seed, "draws", step)
             episodes = draw(model, generator, batch, self.batch, self.reward, own)
+            if step == 0:
+                with torch.no_grad():
+                    adapter.critic.bias.fill_(sum(e.reward for e in episodes) / len(episodes))
             loss = selective_loss(model, episodes, lean=self.lean, hold=self.hold)
             return {"loss": loss} | _told(episodes, model.size)
 
