@@ -53,13 +53,10 @@ def test_few_templates_are_among_the_many_and_no_held_out_one_is():
     assert items == tdg.problems(few, 50, seed=3)
 
 
-def test_models_are_trained_and_asked_what_none_of_them_read(tmp_path):
+def test_decoders_are_trained_and_asked_what_none_of_them_read(tmp_path):
     pytest.importorskip("peft")
-    from genwright.generators.language.untrained import untrained
-
     path = str(tmp_path / "ledger.sqlite")
-    small = str(untrained(tmp_path / "small", width=32, layers=1, heads=2, context=512))
-    jobs = [tdg.Job(arm, 1, path, small, steps=3, tested=6) for arm in ("few", "many")]
+    jobs = [tdg.Job(arm, 1, path, rows=48, steps=2, tested=6) for arm in ("few", "many")]
     found, cost = tdg.compare(jobs)
     assert found["gain"] == [found["held_out_many"][0] - found["held_out_few"][0]]
     assert found["seen_loss"] == [found["seen_few"][0] - found["seen_many"][0]]
@@ -75,7 +72,7 @@ def test_models_are_trained_and_asked_what_none_of_them_read(tmp_path):
 def test_a_training_that_does_not_finish_is_no_result(monkeypatch):
     monkeypatch.setattr(tdg, "LATE", 0.1)
     with pytest.raises(GenwrightError, match="died, or took more than"):
-        tdg.compare([tdg.Job("few", 1, ":memory:", steps=1, tested=1)])
+        tdg.compare([tdg.Job("few", 1, ":memory:", rows=48, steps=1, tested=1)])
 
 
 def test_a_majority_that_ties_is_right_by_its_share():
