@@ -170,9 +170,8 @@ def _restaurants(folder: Path, seed: int, ledger: Ledger) -> tuple[dict[str, flo
         episodes=EPISODES,
         batch=BATCH,
         learning_rate=1e-3,
-        teach=30,
-        lean=0.3,
-        hold=0.01,
+        teach=0,
+        hold=0.02,
     )
     arms |= {name: replace(arm, scheme="greedy") for name, arm in trained.items()}
     return _scored(arms, held, said_and_alike, 100.0, seed, ledger)
