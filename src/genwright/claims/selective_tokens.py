@@ -56,9 +56,9 @@ def run(scale: Scale, seed: int, ledger: Ledger | None = None) -> ClaimResult:
         if scale == "smoke":
             metrics, cost = _copying(Path(folder), seed, ledger or Ledger())
             notes = (
-                f"a two-layer model copies {WIDE} letters and writes {RAISED:.0%} of all a as A; the "
-                f"task wants every a as A, and {EXAMPLES} words teach it; scores: share of right "
-                "letters of 200 other words; an eighth of all letters is an a",
+                f"a two-layer model copies {WIDE} letters and writes {RAISED:.0%} of all a as A; "
+                f"the task wants every a as A, and {EXAMPLES} words teach it; scores: share of "
+                "right letters of 200 other words; an eighth of all letters is an a",
                 "stg, rl and mle: with a selector, without one, and taught alone; as many updates, "
                 "at equal rates",
             )
