@@ -15,7 +15,7 @@ from genwright.generators.language.request import Request
 from genwright.generators.language.sampling import Sampling
 from genwright.generators.language.tabular import TabularModel
 from genwright.steering.grammar import Regex
-from genwright.steering.guidance import BayesGuide, _reached, gedi_loss
+from genwright.steering.guidance import BayesGuide, gedi_loss
 
 torch = pytest.importorskip("torch")
 GOOD, BAD = 3, 4  # "d" and "e" are the codes of two chains over "a", "b", "c"
@@ -131,19 +131,6 @@ def draws(model, shapers, n=40, seed=3, **settings):
     found = dict(ticket)
     engine.close()
     return [found[k] for k in sorted(found)]
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.99), st.sampled_from([0.0, 0.3, 6.0]))
-def test_the_filter_finds_its_limit_without_sorting_a_vocabulary(seed, share, spread):
-    rng = np.random.default_rng(seed)
-    values = (1 / (1 + np.exp(-rng.normal(0, spread, 3000)))).astype(np.float32)
-    values[:100] = values[100:200]  # equals
-    mass = rng.dirichlet(np.full(3000, 0.05)).astype(np.float32)
-    mass = (mass / mass.sum()).astype(np.float32)
-    limit = _reached(values, mass, share)
-    assert limit in values
-    assert mass[values < limit].sum(dtype=np.float64) < share + 1e-6
-    assert mass[values <= limit].sum(dtype=np.float64) >= min(share, 1.0) - 1e-6
 
 
 def test_without_omega_and_filter_the_draws_are_the_models_own():

@@ -15,7 +15,8 @@ and the token is drawn in proportion to P_LM(x_t | x_<t) P(c | x_t, x_<t)^omega,
 filter keeps: candidates by rising P(c | .) are struck while their guided mass is below `filter_p`,
 unless P(c | .) is at least `target_p`. Ours: sampled where the paper takes the likeliest token with
 a repetition penalty; struck tokens lose 10,000 nats, so that a constraint which allows nothing else
-still finds them; the two passes of all draws of a batch are one step of the guide.
+still finds them; tokens that together hold less than a millionth of the guided mass are left out
+when it is summed; the two passes of all draws of a batch are one step of the guide.
 """
 
 import json
@@ -34,8 +35,8 @@ from genwright.steering.guide_reader import Reader
 
 STRUCK = 10_000.0
 """Nats that a struck token loses."""
-BINS = 1024
-"""Of the tokens by their posterior, when the filter looks for its limit."""
+UNCOUNTED = 1e-6
+"""Guided mass that all tokens may hold together which are left out of the filter's sum."""
 SCALE_FILE = "class_conditional.json"
 """Where training leaves the scale, in the guide's folder."""
 
@@ -191,25 +192,12 @@ class GuideState:
         low = posterior < self._guide.target_p
         if not self._guide.filter_p or not low.any():
             return np.zeros(len(mass), np.bool_)
-        return low & (posterior < _reached(posterior, mass, self._guide.filter_p))
-
-
-def _reached(values: NDArray[np.float32], mass: NDArray[np.float32], share: float) -> float:
-    """Return the value at which the mass, summed by rising value, comes to a share.
-
-    Only the values of one bin are sorted: sorting a whole vocabulary takes longer than the model.
-    """
-    least, most = float(values.min()), float(values.max())
-    if least == most:
-        return most
-    place = ((values - least) * np.float32((BINS - 1) / (most - least))).astype(np.int64)
-    sums = np.bincount(place, mass, BINS).cumsum()
-    at = min(int(np.searchsorted(sums, share)), place.max())
-    inside = np.flatnonzero(place == at)
-    order = inside[np.argsort(values[inside], kind="stable")]
-    before = sums[at - 1] if at else 0.0
-    reached = np.searchsorted(before + np.cumsum(mass[order], dtype=np.float64), share)
-    return float(values[order[min(int(reached), len(order) - 1)]])
+        counted = np.flatnonzero(mass >= UNCOUNTED / len(mass))
+        order = counted[np.argsort(posterior[counted], kind="stable")]
+        reached = np.flatnonzero(np.cumsum(mass[order]) >= self._guide.filter_p)
+        if not len(reached):  # the uncounted rest would have made it up
+            return low & (posterior < posterior[order[-1]])
+        return low & (posterior < posterior[order[reached[0]]])
 
 
 def gedi_loss(wanted: Any, other: Any, scale: Any, weight: float) -> Any:
