@@ -174,13 +174,12 @@ class SelectiveRL:
             batch = batch_at(step, rows, self.batch, child_seed(seed, name))
             if name == "teach":
                 return {"loss": teaching_loss(model, batch)}
-            if step == 0:
-                optimizer.state.clear()  # the two losses have gradients of their own sizes
             own = child_seed(seed, "draws", step)
             episodes = draw(model, generator, batch, self.batch, self.reward, own)
             if step == 0:
-                with torch.no_grad():
-                    adapter.critic.bias.fill_(sum(e.reward for e in episodes) / len(episodes))
+                optimizer.state.clear()  # the two losses have gradients of their own sizes
+                mean = sum(e.reward for e in episodes) / len(episodes)
+                torch.nn.init.constant_(adapter.critic.bias, mean)
             loss = selective_loss(model, episodes, lean=self.lean, hold=self.hold)
             return {"loss": loss} | _told(episodes, model.size)
 
