@@ -5,11 +5,10 @@ relative to their size, and the groups that share the top.
 """
 
 import argparse
-import importlib.util
 import json
+import runpy
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,16 +16,6 @@ from genwright.search.b4 import B4, CodeT, MaxPass, MBRExec
 
 PRIORS = ((2.0, 10.0), (10.0, 10.0), (1e3, 1e4), (1e3, 1e6))
 """alpha_xy and beta_0."""
-
-
-def published(folder: Path) -> Any:
-    """Load the published selectors."""
-    spec = importlib.util.spec_from_file_location("published", folder / "strategy.py")
-    if spec is None or spec.loader is None or not (folder / "strategy.py").is_file():
-        raise SystemExit(f"{folder} holds no strategy.py: give a checkout of ZJU-CTAG/B4.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def best(scored: Iterable[tuple[Iterable[int], float]]) -> set[int]:
@@ -43,7 +32,10 @@ def main() -> None:
     parser.add_argument("--matrices", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    theirs, rng = published(args.peer), np.random.default_rng(args.seed)
+    if not (args.peer / "strategy.py").is_file():
+        raise SystemExit(f"{args.peer} holds no strategy.py: give a checkout of ZJU-CTAG/B4.")
+    theirs = runpy.run_path(str(args.peer / "strategy.py"))
+    rng = np.random.default_rng(args.seed)
     same = dict.fromkeys(("b4", "codet", "mbr_exec", "max_pass"), 0)
     difference = 0.0
     for number in range(args.matrices):
@@ -51,10 +43,10 @@ def main() -> None:
         passes = (rng.random(shape) < rng.random()).astype(int)
         alpha, beta = PRIORS[number % len(PRIORS)]
         pairs = {
-            "b4": (theirs.B4(passes, beta, alpha), B4(alpha_xy=alpha, beta_0=beta)),
-            "codet": (theirs.CodeT(passes), CodeT()),
-            "mbr_exec": (theirs.MBR_exec(passes), MBRExec()),
-            "max_pass": (theirs.MaxPass(passes), MaxPass()),
+            "b4": (theirs["B4"](passes, beta, alpha), B4(alpha_xy=alpha, beta_0=beta)),
+            "codet": (theirs["CodeT"](passes), CodeT()),
+            "mbr_exec": (theirs["MBR_exec"](passes), MBRExec()),
+            "max_pass": (theirs["MaxPass"](passes), MaxPass()),
         }
         for name, (known, selector) in pairs.items():
             groups = selector.select(passes)

